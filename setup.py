@@ -1,0 +1,33 @@
+"""What pyproject.toml cannot say: a wheel carries configs and tools in ``uniformer_mm/.mim``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+
+
+class BuildPyWithMim(build_py):
+    """Copies what mim looks for into the build folder, never into the checkout."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        mim = Path(self.build_lib, 'uniformer_mm', '.mim')
+        if mim.exists():  # of an earlier build: a file deleted since must not come back
+            shutil.rmtree(mim)
+        for folder in ('configs', 'requirements', 'tools'):
+            shutil.copytree(
+                ROOT / folder,
+                mim / folder,
+                ignore=shutil.ignore_patterns('__pycache__', '*.py[cod]'),
+            )
+        shutil.copy2(ROOT / 'model-index.yml', mim)
+
+
+setup(cmdclass={'build_py': BuildPyWithMim})
