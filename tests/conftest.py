@@ -1,0 +1,53 @@
+"""Fixtures shared by all tests."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import uniformer_mm  # noqa: F401  (registers everything and repairs third-party packages)
+
+REPO = Path(__file__).resolve().parents[1]
+DATA = Path(__file__).resolve().parent / 'data'
+sys.path.insert(0, str(DATA))
+
+
+@pytest.fixture(scope='session')
+def repo_root() -> Path:
+    """The checkout."""
+    return REPO
+
+
+@pytest.fixture(scope='session')
+def golden_imagenet() -> dict:
+    """Outputs of the original classification networks on seeded weights."""
+    return json.loads((DATA / 'imagenet.json').read_text())
+
+
+@pytest.fixture(scope='session')
+def golden_dense() -> dict:
+    """Outputs of the original dense backbones on seeded weights."""
+    return json.loads((DATA / 'dense.json').read_text())
+
+
+@pytest.fixture(scope='session')
+def run_tool() -> Callable[..., subprocess.CompletedProcess]:
+    """Run a script of the checkout in a process of its own: ``run_tool('tools/train.py', ...)``."""
+
+    def run(script: str, *args: object, **kwargs) -> subprocess.CompletedProcess:
+        env = {**os.environ, 'PYTHONPATH': str(REPO), **kwargs.pop('env', {})}
+        command = [sys.executable, str(REPO / script), *map(str, args)]
+        return subprocess.run(command, capture_output=True, text=True, env=env, **kwargs)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same random numbers in every test, whatever ran before."""
+    torch.manual_seed(0)

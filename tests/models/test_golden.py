@@ -1,0 +1,105 @@
+"""The networks equal the original ones, in float64 on seeded weights."""
+
+import pytest
+import torch
+from seeded_weights import seeded_input, seeded_state_dict, summarise
+from torch import Tensor, nn
+
+from uniformer_mm import UniFormer
+
+TOLERANCE = 1e-9
+
+CLASSIFIERS = {
+    'uniformer_small': dict(arch='small'),
+    'uniformer_small_plus': dict(arch='small_plus'),
+    'uniformer_tiny_openmixup': dict(arch='tiny'),
+}
+DENSE_STYLES = {
+    'small_hybrid14_128x192': dict(stage3_style='hybrid'),
+    'small_hybrid14_batch2_320x464': dict(stage3_style='hybrid'),
+    'small_global_224x160': dict(stage3_style='global'),
+    'small_global_odd_150x203': dict(stage3_style='global'),
+    'small_window32_256x320': dict(stage3_style='window', window_size=32),
+}
+
+
+def assert_matches(output: Tensor, golden: dict, what: str) -> None:
+    """Compare shape, moments and samples relative to the largest entry."""
+    found = summarise(output)
+    assert found['shape'] == golden['shape'], what
+    scale = golden['absmax']
+    for moment in ('mean', 'std', 'absmax'):
+        assert abs(found[moment] - golden[moment]) <= TOLERANCE * scale, f'{what}: {moment}'
+    # Samples are stored with 12 decimals.
+    error = (torch.tensor(found['samples']) - torch.tensor(golden['samples'])).abs().max()
+    assert error <= TOLERANCE * scale + 1e-12, f'{what}: {error / scale:.1e} relative'
+
+
+def record(model: nn.Module, names: list[str]) -> dict[str, Tensor]:
+    """Will hold the output of each named module after the next forward."""
+    outputs: dict[str, Tensor] = {}
+    for name in names:
+        module = model.get_submodule(name)
+        module = module[-1] if isinstance(module, nn.ModuleList) else module
+        module.register_forward_hook(lambda _m, _i, out, name=name: outputs.update({name: out}))
+    return outputs
+
+
+def seeded_classifier(golden: dict, **kwargs) -> tuple[UniFormer, dict[str, Tensor]]:
+    """A backbone in float64 with the golden weights, and the state dict of the head."""
+    state = seeded_state_dict(golden['keys'])
+    head = {k: state.pop(k) for k in list(state) if k.startswith('head.')}
+    model = UniFormer(out_indices=(3,), final_norm=True, **kwargs).double().eval()
+    model.load_state_dict(state, strict=True)
+    return model, head
+
+
+@pytest.mark.parametrize('name', CLASSIFIERS)
+@torch.no_grad()
+def test_classifier(golden_imagenet: dict, name: str) -> None:
+    golden = golden_imagenet['models'][name]
+    model, head = seeded_classifier(golden, **CLASSIFIERS[name])
+    parameters = sum(p.numel() for p in model.parameters())
+    assert parameters + sum(p.numel() for p in head.values()) == golden['params']
+
+    stages = [k for k in golden['outputs'] if k not in ('features', 'logits')]
+    outputs = record(model, stages)
+    (features,) = model(seeded_input(golden['input']['shape'], golden['input']['seed']))
+    outputs['features'] = features
+    outputs['logits'] = features.mean((2, 3)) @ head['head.weight'].T + head['head.bias']
+    assert outputs.keys() == golden['outputs'].keys()
+    for key, expected in golden['outputs'].items():
+        assert_matches(outputs[key], expected, f'{name} {key}')
+
+
+@pytest.mark.parametrize('name', CLASSIFIERS)
+@torch.no_grad()
+def test_units(golden_imagenet: dict, name: str) -> None:
+    golden = golden_imagenet['models'][name]
+    model, _ = seeded_classifier(golden, **CLASSIFIERS[name])
+    for unit, expected in golden['units'].items():
+        x = seeded_input(expected['input']['shape'], expected['input']['seed'])
+        output = model.get_submodule(unit)(x)
+        assert_matches(output, expected['output'], f'{name} {unit}')
+
+
+@pytest.mark.parametrize('fused_attn', [True, False])
+@pytest.mark.parametrize('name', DENSE_STYLES)
+@torch.no_grad()
+def test_dense(golden_dense: dict, name: str, fused_attn: bool) -> None:
+    case = next(case for case in golden_dense['cases'] if case['name'] == name)
+    model = UniFormer('small', fused_attn=fused_attn, **DENSE_STYLES[name]).double().eval()
+    model.load_state_dict(seeded_state_dict(golden_dense['maps'][case['map']]), strict=True)
+    assert sum(p.numel() for p in model.parameters()) == case['num_parameters']
+    outputs = model(seeded_input(case['input_shape'], case['input_seed']))
+    assert len(outputs) == len(case['outputs'])
+    for i, (output, expected) in enumerate(zip(outputs, case['outputs'], strict=True)):
+        assert_matches(output, expected, f'{name} stage {i}')
+
+
+def test_every_2d_entry_is_covered(golden_imagenet: dict, golden_dense: dict) -> None:
+    # The light and token-labelling networks are other classes and heads.
+    other = {'uniformer_xxs', 'uniformer_small_tl'}
+    assert golden_imagenet['models'].keys() - other == CLASSIFIERS.keys()
+    dense = {c['name'] for c in golden_dense['cases'] if c['official_class'] == 'UniFormer'}
+    assert dense == DENSE_STYLES.keys()

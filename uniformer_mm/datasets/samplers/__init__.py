@@ -1,0 +1,3 @@
+from .repeat_aug import DeiTRepeatAugSampler
+
+__all__ = ['DeiTRepeatAugSampler']

@@ -1,0 +1,103 @@
+"""Random erasing whose noise is standard normal after normalisation, as in timm."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+
+from uniformer_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class NormalizedRandomErasing(BaseTransform):
+    """Fill a random rectangle with noise that the data preprocessor turns into N(0, 1).
+
+    timm erases after it has normalised the image, with an unbounded N(0, 1) per pixel and channel.
+    Here images are normalised later, in the data preprocessor, so the noise is written as
+    ``mean + std * N(0, 1)``. mmpretrain's ``RandomErasing`` does this in uint8, which rounds the
+    noise and cuts it off at 0 and 255, about two standard deviations out. This transform returns
+    float32 instead, for every image, erased or not, so that a batch has one type.
+
+    Required key: ``img`` (H, W, C). Modified key: ``img``, to float32.
+
+    Args:
+        mean (Sequence[float]): Per channel, as in the data preprocessor but in the channel order of
+            the image at this point (BGR for images that mmcv has read).
+        std (Sequence[float]): Likewise.
+        prob (float): Chance that an image is erased. Defaults to 0.25.
+        area_range (tuple[float, float]): Rectangle area as a share of the image, drawn uniformly.
+            Defaults to (0.02, 1/3).
+        aspect_range (tuple[float, float]): Height over width, drawn log-uniformly. Defaults to
+            (0.3, 1/0.3).
+        max_attempts (int): Draws until a rectangle is smaller than the image both ways; after that
+            the image is left alone. Defaults to 10.
+
+    Raises:
+        ValueError: If ``prob`` or a range is impossible, or the image does not have as many
+            channels as ``mean`` and ``std``.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        prob: float = 0.25,
+        area_range: tuple[float, float] = (0.02, 1 / 3),
+        aspect_range: tuple[float, float] = (0.3, 1 / 0.3),
+        max_attempts: int = 10,
+    ) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must be in [0, 1], got {prob}')
+        if not 0 < area_range[0] <= area_range[1] <= 1:
+            raise ValueError(f'area_range must be ascending and in (0, 1], got {area_range}')
+        if not 0 < aspect_range[0] <= aspect_range[1]:
+            raise ValueError(f'aspect_range must be ascending and positive, got {aspect_range}')
+        if len(mean) != len(std):
+            raise ValueError(f'mean has {len(mean)} channels, std has {len(std)}')
+        self.mean = np.asarray(mean, dtype=np.float32)
+        self.std = np.asarray(std, dtype=np.float32)
+        self.prob = prob
+        self.area_range = area_range
+        self.aspect_range = aspect_range
+        self.max_attempts = max_attempts
+
+    @cache_randomness
+    def _erases(self) -> bool:
+        return np.random.rand() < self.prob
+
+    @cache_randomness
+    def _rectangle(self, img_h: int, img_w: int) -> tuple[int, int, int, int] | None:
+        """Top, left, height and width in pixels, or None if no draw fitted."""
+        for _ in range(self.max_attempts):
+            area = np.random.uniform(*self.area_range) * img_h * img_w
+            aspect = math.exp(np.random.uniform(*np.log(self.aspect_range)))
+            h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if h < img_h and w < img_w:
+                top = np.random.randint(img_h - h + 1)
+                left = np.random.randint(img_w - w + 1)
+                return top, left, h, w
+        return None
+
+    def transform(self, results: dict) -> dict:
+        img = results['img'].astype(np.float32)
+        results['img'] = img
+        img_h, img_w, channels = img.shape
+        if channels != len(self.mean):
+            raise ValueError(
+                f'the image has {channels} channels, mean and std have {len(self.mean)}'
+            )
+        rectangle = self._rectangle(img_h, img_w) if self._erases() else None
+        if rectangle is not None:
+            top, left, h, w = rectangle
+            noise = np.random.standard_normal((h, w, channels)).astype(np.float32)
+            img[top : top + h, left : left + w] = self.mean + self.std * noise
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(mean={self.mean.tolist()}, std={self.std.tolist()}, '
+            f'prob={self.prob}, area_range={self.area_range}, aspect_range={self.aspect_range}, '
+            f'max_attempts={self.max_attempts})'
+        )

@@ -1,0 +1,3 @@
+from .backbones import UniFormer
+
+__all__ = ['UniFormer']

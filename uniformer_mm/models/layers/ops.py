@@ -1,0 +1,38 @@
+"""The operators that differ between images (2) and clips (3)."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class _AddInput:
+    """Makes a shape-preserving convolution return ``x + conv(x)``.
+
+    The residual lives in the module rather than in the block, so that folding it into
+    the kernel replaces the module by a plain convolution and changes nothing else.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x)
+
+
+class ResidualConv2d(_AddInput, nn.Conv2d):
+    """``x + Conv2d(x)``; state-dict keys are those of ``Conv2d``."""
+
+
+class ResidualConv3d(_AddInput, nn.Conv3d):
+    """``x + Conv3d(x)``; state-dict keys are those of ``Conv3d``."""
+
+
+class Ops(NamedTuple):
+    """Operators of one dimensionality."""
+
+    conv: type[nn.Module]
+    residual_conv: type[nn.Module]
+    batch_norm: type[nn.Module]
+
+
+OPS = {
+    2: Ops(nn.Conv2d, ResidualConv2d, nn.BatchNorm2d),
+    3: Ops(nn.Conv3d, ResidualConv3d, nn.BatchNorm3d),
+}
