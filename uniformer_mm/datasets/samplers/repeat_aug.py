@@ -42,9 +42,9 @@ class DeiTRepeatAugSampler(Sampler[int]):
         self.num_samples = len(dataset) // round_to * round_to // self.world_size
         if self.num_samples == 0:
             raise ValueError(
-                f'{len(dataset)} images, rounded down to a multiple of round_to={round_to}, leave no '
-                f'sample for each of {self.world_size} processes: set a smaller round_to in the '
-                'sampler of train_dataloader'
+                f'{len(dataset)} images, rounded down to a multiple of round_to={round_to}, leave '
+                f'no sample for each of {self.world_size} processes: set a smaller round_to in '
+                'the sampler of train_dataloader'
             )
 
     def __iter__(self) -> Iterator[int]:

@@ -30,7 +30,8 @@ class FiniteLossHook(Hook):
         loss = (outputs or {}).get('loss')
         if loss is None or bool(torch.isfinite(loss).all()):
             return
-        parts = ', '.join(f'{k}={float(v):g}' for k, v in outputs.items() if 'loss' in k)
+        losses = {k: torch.as_tensor(v).detach() for k, v in outputs.items() if 'loss' in k}
+        parts = ', '.join(f'{name}={value.item():g}' for name, value in losses.items())
         raise FloatingPointError(
             f'The loss is not finite at epoch {runner.epoch + 1}, iteration {runner.iter + 1} '
             f'({parts}). Training stopped; the checkpoints in {runner.work_dir} are from before. '

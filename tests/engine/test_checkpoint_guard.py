@@ -1,0 +1,326 @@
+"""Loading through MMEngine's Runner: real training files, official files, and what does not fit."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import nn
+
+from uniformer_mm.checkpoints import CheckpointError, parse_checkpoint, read_checkpoint, to_official
+from uniformer_mm.engine import CheckpointGuardHook
+
+pytest.importorskip('mmpretrain')
+from mmpretrain.registry import MODELS  # noqa: E402
+from mmpretrain.structures import DataSample  # noqa: E402
+
+EMA = {'type': 'EMAHook', 'momentum': 0.3, 'update_buffers': True}
+
+
+def classifier(num_classes: int = 2) -> dict:
+    return {
+        'type': 'mmpretrain.ImageClassifier',
+        'backbone': {
+            'type': 'uniformer_mm.UniFormer',
+            'arch': {'depths': (1, 1, 1, 1), 'embed_dims': (16, 16, 16, 16), 'head_dim': 16},
+            'out_indices': (3,),
+            'final_norm': True,
+        },
+        'neck': {'type': 'GlobalAveragePooling'},
+        'head': {
+            'type': 'LinearClsHead',
+            'num_classes': num_classes,
+            'in_channels': 16,
+            'loss': {'type': 'CrossEntropyLoss'},
+        },
+        'data_preprocessor': {'num_classes': num_classes, 'mean': [0.0] * 3, 'std': [255.0] * 3},
+    }
+
+
+class Noise(torch.utils.data.Dataset):
+    """Four random images of two classes."""
+
+    metainfo = {'classes': ('a', 'b')}
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, i: int) -> dict:
+        image = torch.randint(0, 255, (3, 32, 32), generator=torch.Generator().manual_seed(i))
+        return {'inputs': image.to(torch.uint8), 'data_samples': DataSample().set_gt_label(i % 2)}
+
+
+@pytest.fixture
+def make_runner(tmp_path, request):
+    """A function that makes a Runner with the guard; ``epochs`` to train, keywords as Runner's."""
+
+    def make(epochs: int = 1, num_classes: int = 2, guard: dict | None = None, **kwargs) -> Runner:
+        loader = {
+            'dataset': Noise(),
+            'batch_size': 2,
+            'sampler': {'type': 'DefaultSampler', 'shuffle': False},
+            'collate_fn': {'type': 'default_collate'},
+        }
+        make.count += 1
+        evaluator = {'type': 'Accuracy'}
+        hooks = kwargs.pop('hooks', [EMA])
+        return Runner(
+            model=kwargs.pop('model', classifier(num_classes)),
+            work_dir=str(tmp_path / 'work'),
+            train_dataloader=loader,
+            train_cfg={'by_epoch': True, 'max_epochs': epochs},
+            optim_wrapper={'optimizer': {'type': 'AdamW', 'lr': 0.01}},
+            param_scheduler=[{'type': 'CosineAnnealingLR', 'T_max': 3}],
+            val_dataloader=loader,
+            val_cfg={},
+            val_evaluator=evaluator,
+            test_dataloader=loader,
+            test_cfg={},
+            test_evaluator=evaluator,
+            default_hooks={'checkpoint': {'type': 'CheckpointHook', 'save_best': 'auto'}},
+            custom_hooks=[*hooks, {'type': 'uniformer_mm.CheckpointGuardHook', **(guard or {})}],
+            default_scope='mmpretrain',
+            experiment_name=f'{request.node.name}-{make.count}',
+            log_level='WARNING',
+            **kwargs,
+        )
+
+    make.count = 0
+    return make
+
+
+@pytest.fixture
+def trained(make_runner, tmp_path) -> Path:
+    """The checkpoint of a real training run with EMA."""
+    make_runner().train()
+    return tmp_path / 'work' / 'epoch_1.pth'
+
+
+@pytest.fixture
+def weights():
+    """A classifier's weights as read from a file."""
+    return parse_checkpoint(MODELS.build(classifier()).state_dict(), 'weights')
+
+
+def assert_loaded(model: nn.Module, state: dict) -> None:
+    own = model.state_dict()
+    assert own.keys() == state.keys()
+    assert all(torch.equal(own[key], state[key]) for key in own)
+
+
+def test_training_file_is_tested_and_resumed(make_runner, trained):
+    saved = torch.load(trained)
+    assert {'message_hub', 'optimizer', 'ema_state_dict'} <= saved.keys()
+    # Without EMAHook a test uses state_dict, which holds the averaged weights.
+    runner = make_runner(load_from=str(trained), hooks=[])
+    runner.test()
+    assert_loaded(runner.model, saved['state_dict'])
+
+    runner = make_runner(epochs=2, resume=True)
+    runner.train()
+    assert (runner.epoch, runner.iter) == (2, 4)
+    # The resumed run took the plain weights, which the hook keeps under ema_state_dict.
+    runner = make_runner(resume=True, load_from=str(trained))
+    runner.call_hook('before_run')
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.load_or_resume()
+    plain = saved['ema_state_dict']
+    assert_loaded(runner.model, {k[7:]: v for k, v in plain.items() if k.startswith('module.')})
+
+
+@pytest.mark.parametrize('layout', ['bare', 'model', 'module', 'converted'])
+def test_official_file_in_load_from(make_runner, weights, tmp_path, layout):
+    official = to_official(weights)
+    expected = {f'backbone.{key}': value for key, value in weights.backbone.items()}
+    expected |= {key.replace('head.', 'head.fc.'): v for key, v in weights.classifier.items()}
+    checkpoint = {
+        'bare': official,
+        'model': {'model': official, 'epoch': 3},
+        'module': {'state_dict': {f'module.{key}': value for key, value in official.items()}},
+        'converted': {'state_dict': expected, 'meta': {'head_dim': 16}},
+    }[layout]
+    torch.save(checkpoint, tmp_path / 'a.pth')
+    runner = make_runner(load_from=str(tmp_path / 'a.pth'))
+    runner.test()
+    assert_loaded(runner.model, expected)
+    # EMAHook, which reads the same checkpoint after the guard, has them as well.
+    averaged = next(hook.ema_model for hook in runner.hooks if hasattr(hook, 'ema_model'))
+    assert_loaded(averaged.module, expected)
+
+
+def test_training_file_starts_a_run_on_other_classes(make_runner, trained):
+    saved = torch.load(trained)['state_dict']
+    with pytest.raises(CheckpointError, match='allow_new_head=True'):
+        make_runner(load_from=str(trained), num_classes=3).train()
+    runner = make_runner(load_from=str(trained), num_classes=3, guard={'allow_new_head': True})
+    runner.test()
+    assert runner.model.head.fc.weight.shape == (3, 16)
+    averaged = next(hook.ema_model for hook in runner.hooks if hasattr(hook, 'ema_model'))
+    key = 'backbone.blocks4.0.mlp.fc1.weight'
+    assert torch.equal(averaged.module.state_dict()[key], saved[key])
+
+
+def test_training_file_reads_as_weights(trained):
+    """What convert.py starts from."""
+    averaged, plain = read_checkpoint(trained), read_checkpoint(trained, ema=False)
+    assert averaged.layout == 'mm' and averaged.averaged and not plain.averaged
+    assert averaged.backbone.keys() == plain.backbone.keys()
+    key = 'blocks4.0.mlp.fc1.weight'
+    assert not torch.equal(averaged.backbone[key], plain.backbone[key])
+
+
+class TestUnreadable:
+    def test_truncated(self, make_runner, trained):
+        trained.write_bytes(trained.read_bytes()[:1000])
+        with pytest.raises(CheckpointError, match='truncated'):
+            make_runner(load_from=str(trained)).test()
+
+    def test_missing(self, make_runner, tmp_path):
+        with pytest.raises(CheckpointError, match='There is no checkpoint'):
+            make_runner(load_from=str(tmp_path / 'no.pth')).train()
+
+    def test_truncated_auto_resume(self, make_runner, trained):
+        trained.write_bytes(b'')
+        with pytest.raises(CheckpointError, match='empty'):
+            make_runner(epochs=2, resume=True).train()
+
+    def test_resume_from_weights(self, make_runner, weights, tmp_path):
+        torch.save(to_official(weights), tmp_path / 'a.pth')
+        runner = make_runner(load_from=str(tmp_path / 'a.pth'), resume=True)
+        with pytest.raises(CheckpointError, match='nothing can be resumed'):
+            runner.train()
+
+
+def test_model_init_cfg_is_refused(make_runner, weights, tmp_path):
+    """MMEngine would load it non-strictly, from an official file nothing at all."""
+    torch.save(to_official(weights), tmp_path / 'a.pth')
+    init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'a.pth')}
+    with pytest.raises(CheckpointError, match='use load_from'):
+        make_runner(model={**classifier(), 'init_cfg': init_cfg}).train()
+    backbone = {**classifier()['backbone'], 'init_cfg': init_cfg}
+    runner = make_runner(model={**classifier(), 'backbone': backbone})
+    runner._init_model_weights()
+    loaded = runner.model.backbone.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in weights.backbone.items())
+
+
+def guard(model: nn.Module, checkpoint: dict, resume: bool = False, **kwargs) -> dict:
+    """Run the hook alone; returns the state dict that it hands to MMEngine."""
+    runner = SimpleNamespace(model=model, _load_from='some/file.pth', _resume=resume, work_dir='.')
+    CheckpointGuardHook(**kwargs).after_load_checkpoint(runner, checkpoint)
+    return checkpoint['state_dict']
+
+
+class TestComparison:
+    @pytest.fixture
+    def model(self):
+        return MODELS.build(classifier())
+
+    @pytest.fixture
+    def state(self):
+        return MODELS.build(classifier()).state_dict()
+
+    @pytest.mark.parametrize('kind', ['missing', 'unexpected', 'misshapen'])
+    def test_differences(self, model, state, kind):
+        key = 'backbone.blocks3.0.attn.qkv.weight'
+        if kind == 'missing':
+            del state[key]
+        elif kind == 'unexpected':
+            state['backbone.blocks3.0.gamma_1'] = torch.zeros(16)
+        else:
+            state[key] = state[key].T
+        expected = {
+            'missing': f'Missing from the file (1):\n    {key} (48, 16)',
+            'unexpected': 'Not in the model (1):\n    backbone.blocks3.0.gamma_1 (16,)',
+            'misshapen': f'{key}: the model has (48, 16), the file (16, 48)',
+        }[kind]
+        with pytest.raises(CheckpointError) as error:
+            guard(model, {'state_dict': state})
+        assert 'some/file.pth does not fit the model' in str(error.value)
+        assert expected in str(error.value)
+
+    def test_allowed_differences(self, model, state):
+        counters = [key for key in state if key.endswith('num_batches_tracked')]
+        for key in counters:
+            del state[key]
+        state['data_preprocessor.mean'] = torch.zeros(3)
+        assert 'data_preprocessor.mean' not in guard(model, {'state_dict': state})
+
+    def test_other_classes(self, state):
+        model = MODELS.build(classifier(num_classes=5))
+        with pytest.raises(CheckpointError, match='allow_new_head=True'):
+            guard(model, {'state_dict': dict(state)})
+        before = model.head.fc.weight.clone()
+        loaded = guard(model, {'state_dict': dict(state)}, allow_new_head=True)
+        assert torch.equal(model.head.fc.weight, before)
+        assert set(state) - set(loaded) == {'head.fc.weight', 'head.fc.bias'}
+        assert torch.equal(model.backbone.norm.weight, state['backbone.norm.weight'])
+        # The rest stays strict, and so does resuming.
+        broken = {k: v for k, v in state.items() if k != 'backbone.norm.weight'}
+        with pytest.raises(CheckpointError, match=r'backbone\.norm\.weight'):
+            guard(model, {'state_dict': broken}, allow_new_head=True)
+        with pytest.raises(CheckpointError, match='head'):
+            checkpoint = {'state_dict': dict(state), 'meta': {}, 'message_hub': {}}
+            guard(model, checkpoint, resume=True, allow_new_head=True)
+
+    def test_head_dim(self, model, state):
+        with pytest.raises(CheckpointError, match='head_dim=32'):
+            guard(model, {'state_dict': state, 'meta': {'head_dim': 32}})
+
+    def test_wrapped_models(self, model, state):
+        parallel = nn.DataParallel(model)
+        guard(parallel, {'state_dict': state})
+        assert_loaded(model, state)
+        tta = MODELS.build({'type': 'mmpretrain.AverageClsScoreTTA', 'module': classifier()})
+        guard(tta, {'state_dict': state})
+        assert_loaded(tta.module, state)
+
+    def test_detector_layout(self):
+        """Names of a dense model's checkpoint go through unchanged."""
+
+        class Detector(BaseModel):
+            def __init__(self):
+                super().__init__()
+                self.backbone, self.neck = nn.Linear(2, 2), nn.Linear(2, 2)
+                self.roi_head = nn.ModuleDict({'bbox_head': nn.Linear(2, 3)})
+
+            def forward(self, x):
+                return x
+
+        state = Detector().state_dict()
+        model = Detector()
+        assert guard(model, {'state_dict': dict(state)}).keys() == state.keys()
+        assert_loaded(model, state)
+        with pytest.raises(CheckpointError, match=r'roi_head\.bbox_head\.bias'):
+            del state['roi_head.bbox_head.bias']
+            guard(model, {'state_dict': state})
+
+    def test_renaming_by_the_model(self):
+        """mmpose's estimators rename ``keypoint_head`` to ``head`` while they load."""
+
+        class Estimator(BaseModel):
+            def __init__(self):
+                super().__init__()
+                self.backbone, self.head = nn.Linear(2, 2), nn.Linear(2, 2)
+                self._register_load_state_dict_pre_hook(self.rename)
+
+            def rename(self, state, prefix, *args):
+                for key in list(state):
+                    if key.startswith('keypoint_head.'):
+                        state[key.replace('keypoint_head.', 'head.')] = state.pop(key)
+
+            def forward(self, x):
+                return x
+
+        model = Estimator()
+        old = {'backbone': torch.ones(2, 2), 'keypoint_head': torch.ones(2, 2)}
+        state = {f'{k}.weight': v for k, v in old.items()}
+        state |= {f'{k}.bias': torch.ones(2) for k in old}
+        guard(model, {'state_dict': dict(state)})
+        assert model.head.weight.eq(1).all()
+        state['keypoint_head.weight'] = torch.ones(3, 2)
+        with pytest.raises(CheckpointError, match=r'size mismatch for head\.weight'):
+            guard(model, {'state_dict': state})

@@ -1,0 +1,156 @@
+"""The learning-rate curve of the ImageNet recipes."""
+
+import math
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.runner import Runner
+from torch import nn
+
+from uniformer_mm.engine import WarmupCosineLR
+
+
+def optimizer(*rates: float) -> torch.optim.Optimizer:
+    groups = [dict(params=[nn.Parameter(torch.zeros(1))], lr=lr) for lr in rates]
+    return torch.optim.AdamW(groups)
+
+
+def curve(steps: int, rates: tuple[float, ...] = (1e-3,), **kwargs) -> list[list[float]]:
+    """The rates of every group at the first ``steps`` steps."""
+    optim = optimizer(*rates)
+    scheduler = WarmupCosineLR(optim, **kwargs)
+    values = []
+    for _ in range(steps):
+        values.append([group['lr'] for group in optim.param_groups])
+        optim.step()
+        scheduler.step()
+    return values
+
+
+def test_values_of_the_plain_recipe() -> None:
+    """300 epochs, 5 of warm-up; numbers worked out by hand from the formula."""
+    lr = [value for (value,) in curve(300, T_max=300, warmup=5)]
+    assert lr[:6] == pytest.approx(
+        [1e-6, 2.008e-4, 4.006e-4, 6.004e-4, 8.002e-4, 9.993217e-4], rel=1e-6
+    )
+    assert lr[150] == pytest.approx((1e-3 + 1e-5) / 2, rel=1e-9)
+    assert lr[100] == pytest.approx(1e-5 + 9.9e-4 * 0.75, rel=1e-9)
+    assert lr[200] == pytest.approx(1e-5 + 9.9e-4 * 0.25, rel=1e-9)
+    assert lr[299] == pytest.approx(1e-5 + 9.9e-4 * math.sin(math.pi / 600) ** 2, rel=1e-6)
+
+
+def test_lag_repeats_the_first_epoch_and_ends_at_298() -> None:
+    on_time = curve(300, T_max=300, warmup=5)
+    late = curve(300, T_max=300, warmup=5, lag=1)
+    assert late[0] == late[1] == on_time[0]
+    assert late[1:] == on_time[:-1]
+    assert late[299] == on_time[298]
+
+
+def test_stays_at_the_floor_after_the_cosine() -> None:
+    values = curve(20, T_max=10, eta_min=2e-5)
+    assert values[10:] == [[2e-5]] * 10
+    assert values[9][0] > 2e-5
+
+
+def test_groups_keep_their_own_peak_but_share_start_and_floor() -> None:
+    values = curve(13, rates=(1e-3, 1e-4), T_max=10, warmup=2)
+    assert values[0] == [1e-6, 1e-6]
+    assert values[1] == pytest.approx([(1e-3 + 1e-6) / 2, (1e-4 + 1e-6) / 2])
+    assert values[5] == pytest.approx([(1e-3 + 1e-5) / 2, (1e-4 + 1e-5) / 2])
+    assert values[12] == [1e-5, 1e-5]
+
+
+def test_constant_fine_tuning_rate() -> None:
+    assert curve(5, rates=(5e-6,), T_max=4, eta_min=5e-6) == [[5e-6]] * 5
+
+
+def test_state_dict_continues_the_curve() -> None:
+    expected = curve(12, T_max=10, warmup=3, lag=1)
+    first = optimizer(1e-3)
+    scheduler = WarmupCosineLR(first, T_max=10, warmup=3, lag=1)
+    for _ in range(4):
+        first.step()
+        scheduler.step()
+
+    resumed = optimizer(1e-3)
+    again = WarmupCosineLR(resumed, T_max=10, warmup=3, lag=1)
+    resumed.load_state_dict(first.state_dict())
+    again.load_state_dict(scheduler.state_dict())
+    values = []
+    for _ in range(4, 12):
+        values.append([group['lr'] for group in resumed.param_groups])
+        resumed.step()
+        again.step()
+    assert values == expected[4:]
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(T_max=5, warmup=5), r'warmup must be in \[0, T_max=5\), got 5'),
+        (dict(T_max=5, warmup=-1), 'warmup must be in'),
+        (dict(T_max=5, lag=-1), 'lag must be 0 or more, got -1'),
+    ],
+)
+def test_impossible_arguments(kwargs: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        WarmupCosineLR(optimizer(1e-3), **kwargs)
+
+
+def test_runner_builds_it_after_scaling_the_rate(tmp_path, repo_root) -> None:
+    """Batch-size scaling moves the peak, not the warm-up start or the floor."""
+    schedule = Config.fromfile(
+        repo_root / 'configs/_base_/schedules/imagenet_bs1024_adamw_uniformer.py'
+    )
+    dataset = torch.utils.data.TensorDataset(torch.zeros(8, 1))
+    runner = Runner(
+        nn.Linear(1, 1),
+        work_dir=str(tmp_path),
+        train_dataloader=dict(
+            dataset=dataset, sampler=dict(type='DefaultSampler', shuffle=False), batch_size=4
+        ),
+        train_cfg=schedule.train_cfg,
+        optim_wrapper=dict(type='OptimWrapper', optimizer=schedule.optim_wrapper.optimizer),
+        param_scheduler=schedule.param_scheduler,
+        default_scope='mmengine',
+        experiment_name='schedule',
+    )
+    runner.train_loop  # noqa: B018  (the scheduler reads the number of epochs from it)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    assert isinstance(runner.optim_wrapper, OptimWrapper)
+    runner.scale_lr(runner.optim_wrapper, dict(base_batch_size=1, enable=True))
+    (scheduler,) = runner.build_param_scheduler(runner.param_schedulers)
+    assert isinstance(scheduler, WarmupCosineLR)
+    lr = []
+    for _ in range(300):
+        lr.append(runner.optim_wrapper.get_lr()['lr'][0])
+        runner.optim_wrapper.step()
+        scheduler.step()
+    peak = 4e-3
+    assert lr[0] == lr[1] == 1e-6
+    assert lr[3] == pytest.approx(1e-6 + 2 * (peak - 1e-6) / 5)
+    assert lr[151] == pytest.approx((peak + 1e-5) / 2)
+    assert lr[299] == pytest.approx(1e-5 + (peak - 1e-5) * math.sin(math.pi / 300) ** 2)
+
+
+def test_tiny_follows_openmixup_within_a_thousandth(repo_root) -> None:
+    """mmcv 1.x: a cosine over all iterations, times a factor that grows to 1 over 5 epochs."""
+    cfg = Config.fromfile(repo_root / 'configs/imagenet/uniformer-tiny_8xb128_in1k.py')
+    optim = optimizer(1e-3)
+    steps, epoch = 300 * 1251, 1251
+    schedulers = [
+        PARAM_SCHEDULERS.build(dict(item), default_args=dict(optimizer=optim, epoch_length=epoch))
+        for item in cfg.param_scheduler
+    ]
+    for i in range(8 * epoch):
+        cosine = 1e-5 + (1e-3 - 1e-5) * (1 + math.cos(math.pi * i / steps)) / 2
+        warmup = min(i / (5 * epoch), 1)
+        expected = cosine * (1e-6 + warmup * (1 - 1e-6))
+        assert optim.param_groups[0]['lr'] == pytest.approx(expected, abs=1e-6), i
+        optim.step()
+        for scheduler in schedulers:
+            scheduler.step()

@@ -1,0 +1,237 @@
+"""Each repair: the fault is there without it, gone with it, and nothing else is let through."""
+
+import argparse
+import builtins
+import importlib.machinery
+import importlib.metadata
+import os
+import pickle
+import subprocess
+import sys
+import types
+import zipfile
+from pathlib import Path
+
+import mmengine.utils
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import HistoryBuffer
+
+from uniformer_mm import compat
+
+needs_torch_26 = pytest.mark.skipif(
+    not compat._torch_reads_weights_only(), reason='torch.load reads everything before torch 2.6'
+)
+
+
+def run_python(code: str, repo_root: Path) -> str:
+    """Standard output of a fresh interpreter."""
+    result = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(repo_root)},
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def training_checkpoint() -> dict:
+    """What MMEngine's Runner and the official scripts put beside the weights."""
+    return {
+        'state_dict': {'weight': torch.arange(3.0)},
+        'message_hub': {'log_scalars': {'train/loss': HistoryBuffer([1.0, 0.5], [1, 1])}},
+        'meta': {
+            'sigmas': np.ones(2, np.float32),
+            'best': np.float64(0.5),
+            'dataset_meta': ConfigDict(classes=['a'], nested={'b': 1}),
+        },
+        'args': argparse.Namespace(lr=1e-3, model='uniformer_small'),
+    }
+
+
+@pytest.fixture(params=['torch', 'older torch'])
+def load(request, monkeypatch):
+    """Both ways to read weights only: torch's own, and ours for torch < 2.6."""
+    if request.param == 'older torch':
+        monkeypatch.setattr(compat, '_torch_reads_weights_only', lambda: False)
+    return compat.load_weights_only
+
+
+def test_training_checkpoint_loads(load, tmp_path):
+    torch.save(training_checkpoint(), tmp_path / 'a.pth')
+    loaded = load(tmp_path / 'a.pth')
+    assert torch.equal(loaded['state_dict']['weight'], torch.arange(3.0))
+    assert loaded['message_hub']['log_scalars']['train/loss'].mean() == 0.75
+    assert loaded['args'].lr == 1e-3
+    assert loaded['meta']['best'] == 0.5
+    assert loaded['meta']['dataset_meta'].nested.b == 1
+    assert loaded['meta']['sigmas'].dtype == np.float32
+
+
+def test_file_of_the_other_numpy_loads(load, tmp_path):
+    """NumPy 2 renamed the functions that its pickles name; released files are from NumPy 1."""
+    torch.save(training_checkpoint(), tmp_path / 'a.pth')
+    with (
+        zipfile.ZipFile(tmp_path / 'a.pth') as source,
+        zipfile.ZipFile(tmp_path / 'b.pth', 'w') as target,
+    ):
+        for name in source.namelist():
+            data = source.read(name)
+            if name.endswith('data.pkl'):
+                assert b'multiarray' in data
+                swapped = data.replace(b'numpy._core.', b'numpy.core.')
+                if swapped == data:
+                    swapped = data.replace(b'numpy.core.', b'numpy._core.')
+                data = swapped
+            target.writestr(name, data)
+    assert load(tmp_path / 'b.pth')['meta']['best'] == 0.5
+
+
+class Bomb:
+    """Unpickles into a call."""
+
+    def __init__(self, function, *args):
+        self.call = (function, args)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    'function, args',
+    [
+        (os.system, ('touch {marker}',)),
+        (builtins.exec, ("open('{marker}', 'w')",)),
+        (builtins.eval, ("open('{marker}', 'w')",)),
+        (getattr, (HistoryBuffer, '__init__')),
+        (getattr, (argparse.Namespace, '__eq__')),
+        (np.empty(0).__reduce__()[0], (np.matrix, (0,), b'b')),
+        (np.load, ('{marker}',)),
+        (Path, ('{marker}',)),
+    ],
+    ids=['system', 'exec', 'eval', 'getattr', 'getattr2', 'subclass', 'np.load', 'class'],
+)
+@pytest.mark.parametrize('zipped', [True, False])
+def test_pickle_that_calls_code_is_refused(load, tmp_path, function, args, zipped):
+    marker = tmp_path / 'marker'
+    args = [a.format(marker=marker) if isinstance(a, str) else a for a in args]
+    checkpoint = {**training_checkpoint(), 'extra': Bomb(function, *args)}
+    torch.save(checkpoint, tmp_path / 'bomb.pth', _use_new_zipfile_serialization=zipped)
+    with pytest.raises(pickle.UnpicklingError):
+        load(tmp_path / 'bomb.pth')
+    assert not marker.exists()
+
+
+@needs_torch_26
+def test_fault_is_there_without_the_repair(tmp_path):
+    torch.save(training_checkpoint(), tmp_path / 'a.pth')
+    known = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        with pytest.raises(pickle.UnpicklingError, match='HistoryBuffer|multiarray'):
+            torch.load(tmp_path / 'a.pth')
+        compat.apply()
+        torch.load(tmp_path / 'a.pth')
+    finally:
+        torch.serialization.add_safe_globals(known)
+
+
+def test_apply_twice_changes_nothing():
+    finders = sys.meta_path.copy()
+    compat.apply()
+    assert sys.meta_path == finders
+
+
+@needs_torch_26
+def test_safe_classes_register_once():
+    known = set(torch.serialization.get_safe_globals())
+    compat.apply()
+    assert set(torch.serialization.get_safe_globals()) == known
+
+
+class TestMmactionDrn:
+    @pytest.mark.slow
+    def test_models_import(self, repo_root):
+        pytest.importorskip('mmaction')
+        code = """
+import uniformer_mm, mmaction.models
+from mmaction.registry import MODELS
+assert 'UniFormer' in MODELS.module_dict
+try:
+    MODELS.build(dict(type='DRN'))
+except ImportError as error:
+    print(error)
+"""
+        assert 'not part of the mmaction2 1.2.0 wheel' in run_python(code, repo_root)
+
+    def test_import_stays_lazy(self, repo_root):
+        code = """
+import sys, uniformer_mm
+print([m for m in ('mmaction', 'mmdet', 'mmseg', 'mmpose') if m in sys.modules])
+"""
+        assert run_python(code, repo_root).strip() == '[]'
+
+    @pytest.mark.parametrize('version, added', [('1.2.0', 1), ('1.2.1', 0), (None, 0)])
+    def test_only_the_faulty_release(self, monkeypatch, version, added):
+        def find_version(name):
+            if version is None:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return version
+
+        others = [f for f in sys.meta_path if not isinstance(f, compat._DRNFinder)]
+        monkeypatch.setattr(sys, 'meta_path', others.copy())
+        monkeypatch.setattr(importlib.metadata, 'version', find_version)
+        compat.provide_mmaction_drn()
+        # Last, so that a real folder would be found first.
+        assert sys.meta_path[: len(others)] == others
+        assert len(sys.meta_path) == len(others) + added
+
+    def test_answers_for_nothing_else(self):
+        finder = compat._DRNFinder()
+        assert finder.find_spec('mmaction.models.localizers.bmn') is None
+        assert finder.find_spec('mmaction.models.localizers.drn').submodule_search_locations == []
+
+
+class TestPkgResources:
+    def test_config_bases_without_it(self, repo_root):
+        pytest.importorskip('mmpretrain')
+        code = """
+import sys
+sys.modules['pkg_resources'] = None
+import uniformer_mm
+from mmengine.config import Config, ConfigDict
+from mmengine.utils import get_installed_path, is_installed
+cfg = Config.fromstring("_base_ = ['mmpretrain::_base_/default_runtime.py']", '.py')
+assert cfg.default_scope == 'mmpretrain'
+assert is_installed('mmpretrain') and not is_installed('no_such_package')
+assert get_installed_path('mmsegmentation').endswith('mmseg') if is_installed('mmseg') else True
+try:
+    get_installed_path('no_such_package')
+except ModuleNotFoundError:
+    print('refused')
+"""
+        assert run_python(code, repo_root).strip() == 'refused'
+
+    def test_untouched_where_it_exists(self, monkeypatch):
+        present = types.ModuleType('pkg_resources')
+        present.__spec__ = importlib.machinery.ModuleSpec('pkg_resources', None)
+        monkeypatch.setitem(sys.modules, 'pkg_resources', present)
+        before = mmengine.utils.is_installed
+        compat.replace_pkg_resources()
+        assert mmengine.utils.is_installed is before
+
+    def test_agrees_with_mmengine(self):
+        pytest.importorskip('pkg_resources')
+        for package in ('mmengine', 'torch', 'mmcv', 'numpy'):
+            assert compat._get_installed_path(package) == mmengine.utils.get_installed_path(package)
+            assert compat._is_installed(package)
+        assert not compat._is_installed('no_such_package')
+
+
+def test_mmpretrain_bases_load():
+    pytest.importorskip('mmpretrain')
+    cfg = Config.fromstring("_base_ = ['mmpretrain::_base_/default_runtime.py']", '.py')
+    assert cfg.default_scope == 'mmpretrain'

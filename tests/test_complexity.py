@@ -1,0 +1,162 @@
+"""Parameters and multiply-adds against the published and the closed-form counts."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from uniformer_mm.complexity import count_complexity, task_forward
+from uniformer_mm.models import UniFormer
+
+
+class Classifier(nn.Module):
+    """Backbone, pooling, linear head: the network whose cost the papers print."""
+
+    def __init__(self, arch: str, **kwargs) -> None:
+        super().__init__()
+        self.backbone = UniFormer(arch, out_indices=(3,), final_norm=True, **kwargs)
+        self.head = nn.Linear(self.backbone.norm.num_features, 1000)
+
+    def forward(self, x):
+        return self.head(self.backbone(x)[0].mean((2, 3)))
+
+
+def cost(model: nn.Module, *size: int, device: str = 'meta'):
+    return count_complexity(model, lambda m: m(torch.zeros(1, 3, *size, device=device)), device)
+
+
+# Multiply-adds of the official networks, measured with torch's counter.
+PUBLISHED = {
+    'tiny': (5_553_480, 0.971),
+    'small': (21_545_256, 3.632),
+    'small_plus': (24_032_552, 4.201),
+    'small_plus_dim64': (24_032_552, 4.201),
+    'base': (49_776_552, 8.249),
+    'large': (99_462_888, 19.682),
+}
+
+
+@pytest.mark.parametrize('arch', PUBLISHED)
+def test_classifier(arch):
+    params, giga = PUBLISHED[arch]
+    with torch.device('meta'):  # no time for values that nobody reads
+        model = Classifier(arch)
+    result = cost(model, 224, 224)
+    assert result.params == result.trainable == params
+    assert result.macs / 1e9 == pytest.approx(giga, rel=5e-3)
+
+
+def stage3_attention(model, name: str) -> int:
+    """Multiply-adds of the two attention products of one block: all but its linear layers."""
+    modules = model.modules
+    return modules[name].macs - modules[f'{name}.qkv'].macs - modules[f'{name}.proj'].macs
+
+
+def test_attention_products_are_counted():
+    """2 N^2 C a block; N = 196 tokens of 320 channels in stage 3."""
+    assert stage3_attention(cost(Classifier('small'), 224, 224), 'backbone.blocks3.0.attn') == (
+        2 * 196**2 * 320
+    )
+
+
+def test_share_of_attention_at_1008():
+    """Li et al., UniFormer, TPAMI 2023, section 4.3: over half is stage 3's attention products."""
+    result = cost(Classifier('small'), 1008, 1008)
+    products = sum(stage3_attention(result, f'backbone.blocks3.{i}.attn') for i in range(8))
+    assert products / result.macs == pytest.approx(0.53, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ('style', 'window'), [('global', 14), ('window', 14), ('hybrid', 14), ('hybrid', 32)]
+)
+def test_dense_backbone_matches_the_closed_form(style, window):
+    """Spatial size 512 x 2048; padded window tokens count in qkv, proj and the products."""
+    with torch.device('meta'):
+        model = UniFormer('small', stage3_style=style, window_size=window)
+    assert cost(model, 512, 2048).macs == closed_form(512, 2048, style, window)
+
+
+def closed_form(height: int, width: int, style: str, window: int) -> int:
+    """Multiply-adds of the small dense backbone."""
+    total, channels = 0, 3
+    for stage, (depth, dim) in enumerate(zip((3, 4, 8, 3), (64, 128, 320, 512), strict=True)):
+        stride = 2 if stage else 4
+        height, width = height // stride, width // stride
+        n = height * width
+        total += n * dim * channels * stride**2
+        channels = dim
+        for i in range(depth):
+            if stage < 2:
+                total += n * (34 * dim + 10 * dim**2)
+                continue
+            windowed = stage == 2 and (style == 'window' or (style == 'hybrid' and (i + 1) % 4))
+            if not windowed:
+                total += n * (9 * dim + 12 * dim**2) + 2 * n**2 * dim
+                continue
+            across = -(-height // window) * -(-width // window)
+            padded = across * window**2
+            total += n * (9 * dim + 8 * dim**2) + padded * 4 * dim**2
+            total += 2 * across * window**4 * dim
+    return total
+
+
+def test_every_way_of_running_attention_counts_the_same():
+    sizes = (64, 96)
+    expected = cost(Classifier('tiny'), *sizes)
+    for model, device in (
+        (Classifier('tiny', fused_attn=False), 'meta'),
+        (Classifier('tiny', with_cp=True), 'meta'),
+        (Classifier('tiny'), 'cpu'),
+        (Classifier('tiny', fused_attn=False), 'cpu'),
+    ):
+        assert cost(model, *sizes, device=device) == expected
+
+
+def test_modules_add_up_and_the_model_is_left_alone():
+    model = Classifier('tiny', frozen_stages=1)
+    model.train()
+    before = [(name, p.device, p.requires_grad) for name, p in model.named_parameters()]
+    result = cost(model, 64, 64)
+    assert [(n, p.device, p.requires_grad) for n, p in model.named_parameters()] == before
+    assert model.training
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    top = [cost for name, cost in result.modules.items() if '.' not in name]
+    assert sum(c.macs for c in top) == result.macs
+    assert sum(c.params for c in top) == result.params
+    assert result.trainable == sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert result.trainable < result.params
+
+
+def test_children_of_an_uncalled_module():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 6))
+
+        def forward(self, x):
+            return self.part.forward(x)  # no hook of `part` runs
+
+    result = count_complexity(Model(), lambda m: m(torch.zeros(2, 4, device='meta')))
+    assert result.modules['part'].macs == result.macs == 2 * (4 * 5 + 5 * 6)
+
+
+@pytest.mark.parametrize(
+    ('scope', 'shape'), [('mmyolo', (64, 64)), ('mmaction', (64, 64)), ('mmseg', (64,))]
+)
+def test_wrong_task_or_shape(scope, shape):
+    with pytest.raises(ValueError, match='default_scope|takes a shape'):
+        task_forward(scope, shape)
+
+
+@pytest.mark.slow
+def test_tool(run_tool, repo_root):
+    """Its JSON is all that it prints."""
+    config = repo_root / 'configs/imagenet/uniformer-small_8xb128_in1k.py'
+    result = run_tool('tools/analysis/get_flops.py', config, '--shape', 192, '--json', '--depth', 1)
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report['shape'] == [192, 192]
+    assert report['params'] == 21_545_256
+    assert report['modules']['head']['macs'] == 512_000
+    assert sum(m['macs'] for m in report['modules'].values()) == report['macs']

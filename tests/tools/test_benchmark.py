@@ -1,0 +1,29 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('train', [True, False])
+def test_reports_every_way(run_tool: Callable, tmp_path: Path, train: bool) -> None:
+    ways = ['plain', 'fused', 'checkpoint'] if train else ['plain', 'fused', 'folded', 'bf16']
+    output = tmp_path / 'speed.json'
+    run = run_tool(
+        'tools/analysis/benchmark.py',
+        *('--arch', 'tiny', '--style', 'window', '--window-size', 3, '--shape', 64, 64),
+        *('--device', 'cpu', '--rounds', 1, '--ways', *ways, '--json', output),
+        *(['--train'] if train else []),
+    )
+    assert run.returncode == 0, run.stderr
+    results = json.loads(output.read_text())
+    assert list(results) == ways
+    assert results['plain']['speed'] == 1
+    assert all(result['ms'] > 0 and result['peak_mib'] >= 0 for result in results.values())
+
+
+def test_refuses_to_train_an_inference_only_way(run_tool: Callable) -> None:
+    run = run_tool('tools/analysis/benchmark.py', '--train', '--ways', 'fused', 'folded')
+    assert run.returncode == 2
+    assert "excludes the inference-only ways ['folded']" in run.stderr

@@ -1,0 +1,142 @@
+"""Two processes train as one does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+DISTRIBUTED = """
+_base_ = [{base!r}]
+custom_imports = dict(imports=['uniformer_mm', 'loss_recorder'], allow_failed_imports=False)
+# BatchNorm sees other batches in two processes, and random numbers differ by process.
+model = dict(backbone=dict(norm_eval=True, drop_path_rate=0.0), train_cfg=None)
+train_dataloader = dict(
+    dataset=dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')])
+)
+custom_hooks = [dict(type='LossRecorder')]
+"""
+
+
+def run_script(repo_root: Path, script: str, *args: object, **env: str):
+    path = os.pathsep.join([str(repo_root), str(repo_root / 'tests/data')])
+    env = {
+        **os.environ,
+        'CUDA_VISIBLE_DEVICES': '',
+        'PYTHON': sys.executable,
+        'PYTHONPATH': path,
+        **env,
+    }
+    command = ['bash', str(repo_root / script), *map(str, args)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, cwd='/', timeout=300)
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(repo_root, tiny_config, run_cpu, tmp_path):
+    config = tmp_path / 'a config with spaces.py'
+    config.write_text(DISTRIBUTED.format(base=str(tiny_config)))
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    path = f'{repo_root}{os.pathsep}{repo_root / "tests/data"}'
+    args = (config, '--work-dir', one, '--seed', 0)
+    single = run_cpu('tools/train.py', *args, PYTHONPATH=path)
+    assert single.returncode == 0, single.stderr
+    batch = ('--cfg-options', 'train_dataloader.batch_size=4')
+    double = run_script(
+        repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', two, '--seed', 0, *batch
+    )
+    assert double.returncode == 0, double.stderr
+    assert 'communicate over gloo' in double.stdout
+
+    expected = json.loads((one / 'losses_0.json').read_text())
+    parts = [json.loads((two / f'losses_{rank}.json').read_text()) for rank in range(2)]
+    assert [sum(pair) / 2 for pair in zip(*parts, strict=True)] == pytest.approx(expected, rel=1e-5)
+    weights = [torch.load(d / 'epoch_2.pth', weights_only=True)['state_dict'] for d in (one, two)]
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, rtol=1e-4, atol=1e-5)
+    assert len(list(two.glob('*/*.log'))) == 1
+    assert sorted(p.name for p in two.glob('*.pth')) == ['epoch_1.pth', 'epoch_2.pth']
+
+    metrics = tmp_path / 'metrics.json'
+    tested = run_script(
+        repo_root, 'tools/dist_test.sh', config, two / 'epoch_2.pth', 2, '--out', metrics,
+        '--work-dir', tmp_path / 'test',
+    )  # fmt: skip
+    assert tested.returncode == 0, tested.stderr
+    (log,) = two.glob('*/vis_data/scalars.json')
+    last = [json.loads(x) for x in log.read_text().splitlines() if 'accuracy' in x][-1]
+    assert json.loads(metrics.read_text())['accuracy/top1'] == last['accuracy/top1']
+
+
+@pytest.mark.slow
+def test_sync_bn_becomes_batch_norm_without_a_gpu(repo_root, tiny_config, tmp_path):
+    options = ('sync_bn=torch', 'train_cfg.max_epochs=1', 'train_dataloader.num_workers=0')
+    result = run_script(
+        repo_root, 'tools/dist_train.sh', tiny_config, 1, '--work-dir', tmp_path,
+        '--cfg-options', *options,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert 'SyncBN layers became BatchNorm' in result.stdout
+
+
+@pytest.mark.parametrize('script', ['dist_train', 'dist_test', 'slurm_train', 'slurm_test'])
+def test_scripts_explain_themselves(repo_root, script):
+    result = run_script(repo_root, f'tools/{script}.sh', 'one')
+    assert result.returncode == 2
+    assert result.stderr.startswith(f'Usage: bash tools/{script}.sh ')
+
+
+def test_several_machines_need_an_address(repo_root):
+    result = run_script(repo_root, 'tools/dist_train.sh', 'config.py', 1, NNODES='2')
+    assert result.returncode == 2
+    assert 'set MASTER_ADDR' in result.stderr
+
+
+def test_torchrun_gets_the_machines(repo_root, tmp_path):
+    machines = {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': 'node0', 'PORT': '1234'}
+    python = fake_program(tmp_path, 'python')
+    result = run_script(
+        repo_root,
+        'tools/dist_test.sh',
+        'my config.py',
+        'a.pth',
+        4,
+        '--tta',
+        PYTHON=python,
+        **machines,
+    )
+    args = result.stdout.splitlines()
+    tool = f'{repo_root}/tools/test.py'
+    assert args == [
+        *('-m', 'torch.distributed.run', '--nnodes=2', '--node_rank=1'),
+        *('--master_addr=node0', '--master_port=1234', '--nproc_per_node=4'),
+        *(tool, 'my config.py', 'a.pth', '--launcher', 'pytorch', '--tta'),
+    ]
+
+
+def test_srun_gets_the_tasks(repo_root, tmp_path):
+    fake_program(tmp_path, 'srun')
+    env = {'PATH': f'{tmp_path}{os.pathsep}{os.environ["PATH"]}', 'PYTHON': 'python'}
+    run = ('tools/slurm_train.sh', 'gpu', 'my job', 'my config.py')
+    result = run_script(
+        repo_root, *run, 'my work', '--amp', **env, GPUS='4', SRUN_ARGS='--qos=high --mem=8G'
+    )
+    tool = f'{repo_root}/tools/train.py'
+    assert result.stdout.splitlines() == [
+        *('--partition=gpu', '--job-name=my job', '--gres=gpu:4', '--ntasks=4'),
+        *('--ntasks-per-node=4', '--cpus-per-task=5', '--kill-on-bad-exit=1'),
+        *('--qos=high', '--mem=8G', 'python', '-u', tool, 'my config.py'),
+        *('--work-dir', 'my work', '--launcher', 'slurm', '--amp'),
+    ]
+    # The work dir may be left out.
+    assert 'my work' not in run_script(repo_root, *run, '--amp', **env).stdout
+
+
+def fake_program(folder: Path, name: str) -> str:
+    """A program that prints its arguments, one a line."""
+    path = folder / name
+    path.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    path.chmod(0o755)
+    return str(path)

@@ -1,0 +1,231 @@
+"""tools/train.py and tools/test.py: real runs, and what they say when they cannot run."""
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+NO_WORKERS = ('train_dataloader.num_workers=0', 'default_hooks.checkpoint.max_keep_ckpts=2')
+
+
+@pytest.fixture(scope='module')
+def trained(tiny_config, run_cpu, tmp_path_factory) -> Path:
+    """The work dir of two epochs of training."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    result = run_cpu('tools/train.py', tiny_config, '--work-dir', work_dir, '--seed', 3)
+    assert result.returncode == 0, result.stderr
+    return work_dir
+
+
+@pytest.mark.slow
+def test_training_leaves_checkpoints_and_a_log(trained, read_losses):
+    assert {p.name for p in trained.iterdir()} >= {'epoch_1.pth', 'epoch_2.pth', 'tiny.py'}
+    losses = read_losses(trained)
+    assert list(losses) == list(range(1, 9))
+    assert losses[8] < losses[1]
+    (log,) = trained.glob('*/*.log')
+    assert 'seed: 3' in log.read_text()
+
+
+@pytest.mark.slow
+def test_test_writes_metrics_predictions_and_pictures(trained, tiny_config, run_cpu, tmp_path):
+    out, dump, pictures = (tmp_path / name for name in ('out.json', 'dump.pkl', 'pictures'))
+    files = ('--out', out, '--dump', dump, '--show-dir', pictures, '--interval', 4)
+    args = (tiny_config, trained / 'epoch_2.pth', '--work-dir', tmp_path / 'work', *files)
+    result = run_cpu('tools/test.py', *args)
+    assert result.returncode == 0, result.stderr
+
+    metrics = json.loads(out.read_text())
+    assert f'accuracy/top1: {metrics["accuracy/top1"]:.4f}' in result.stdout.splitlines()[-1]
+    (log,) = trained.glob('*/vis_data/scalars.json')
+    validated = [json.loads(line) for line in log.read_text().splitlines() if 'accuracy' in line]
+    assert metrics['accuracy/top1'] == pytest.approx(validated[-1]['accuracy/top1'])
+    with dump.open('rb') as file:
+        assert len(pickle.load(file)) == 16
+    assert len(list(pictures.iterdir())) == 4
+
+
+@pytest.mark.slow
+def test_tta_tests_the_averaged_weights(trained, tiny_config, run_main, tmp_path, capsys):
+    """With mmpretrain's EMAHook in the config, the wrapped model would keep random weights."""
+    args = (tiny_config, trained / 'epoch_2.pth', '--work-dir', tmp_path)
+    scores = []
+    for tta in ((), ('--tta',)):
+        out = tmp_path / f'{len(scores)}.json'
+        assert run_main('tools/test.py', *args, '--out', out, *tta) == 0
+        scores.append(json.loads(out.read_text())['accuracy/top1'])
+    assert scores[0] >= 70
+    assert abs(scores[1] - scores[0]) < 20  # chance is 25
+
+
+@pytest.mark.slow
+def test_stock_mmpretrain_tool_runs_the_config(tiny_config, repo_root, tmp_path):
+    tool = Path(find_spec('mmpretrain').origin).parent / '.mim/tools/train.py'
+    command = [sys.executable, tool, tiny_config, '--work-dir', tmp_path, '--no-pin-memory']
+    options = ['--no-persistent-workers', '--cfg-options', 'train_cfg.max_epochs=1']
+    env = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHONPATH': str(repo_root)}
+    result = subprocess.run(
+        [*command, *options], capture_output=True, text=True, cwd=tmp_path, env=env
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / 'epoch_1.pth').exists()
+
+
+@pytest.mark.slow
+def test_diverging_run_stops_before_it_saves(tiny_config, run_main, tmp_path):
+    options = ('optim_wrapper.optimizer.lr=1e30', *NO_WORKERS)
+    message = run_main(
+        'tools/train.py', tiny_config, '--work-dir', tmp_path, '--cfg-options', *options
+    )
+    assert 'error: The loss is not finite at epoch 1, iteration' in message
+    assert 'loss=' in message
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_amp_without_gpu_is_refused(tiny_config, run_main, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('needs a machine without a GPU')
+    message = run_main('tools/train.py', tiny_config, '--work-dir', tmp_path, '--amp', 'bf16')
+    assert message == (
+        'error: This config trains in bf16, which needs a GPU; add --amp off to train in float32.'
+    )
+
+
+TRAIN_ERRORS = {
+    'misspelt section': (
+        ['--cfg-options', 'optim_wraper.optimizer.lr=1'],
+        'Did you mean optim_wrapper.optimizer.lr?',
+    ),
+    'misspelt key': (
+        ['--cfg-options', 'train_cfg.max_epoch=1'],
+        'Did you mean train_cfg.max_epochs?',
+    ),
+    'no such entry of a list': (
+        ['--cfg-options', 'custom_hooks.7.momentum=1'],
+        'custom_hooks is a list of 1 entries',
+    ),
+    'misspelt type': (
+        ['--cfg-options', 'model.backbone.type=uniformer_mm.UniFromer'],
+        "Did you mean 'uniformer_mm.UniFormer'",
+    ),
+    'misspelt type of mmengine': (
+        ['--cfg-options', 'optim_wrapper.optimizer.type=AdmW', *NO_WORKERS],
+        "the type 'AdmW', which no library provides. Did you mean",
+    ),
+    'illegal value': (
+        ['--cfg-options', 'model.backbone.stage3_style=windows'],
+        'stage3_style',
+    ),
+    'no argument of the constructor': (
+        ['--cfg-options', 'model.backbone.colour=red'],
+        'colour',
+    ),
+    'no data': (
+        ['--cfg-options', 'train_dataloader.dataset.data_root=/nowhere/imagenet'],
+        'The train data folder /nowhere/imagenet does not exist',
+    ),
+    'no data set up': (
+        ['--cfg-options', 'train_dataloader.dataset.data_root=data/mini/nothing'],
+        'python tools/data/make_mini.py',
+    ),
+    'no split': (
+        ['--cfg-options', 'train_dataloader.dataset.data_prefix=trian'],
+        'trian',
+    ),
+    'no checkpoint': (['--resume', 'nothing.pth'], 'There is no checkpoint nothing.pth.'),
+    'not a distributed run': (['--launcher', 'pytorch'], 'RANK is not set'),
+}
+
+
+@pytest.mark.parametrize(('args', 'expected'), TRAIN_ERRORS.values(), ids=TRAIN_ERRORS)
+def test_train_errors(args, expected, tiny_config, run_main, tmp_path, monkeypatch):
+    monkeypatch.delenv('RANK', raising=False)
+    message = run_main('tools/train.py', tiny_config, '--work-dir', tmp_path / 'work', *args)
+    assert str(message).startswith('error: ')
+    assert expected in message
+    assert 'Traceback' not in message
+
+
+def test_malformed_option(tiny_config, run_main, capsys):
+    assert run_main('tools/train.py', tiny_config, '--cfg-options', 'lr') == 2
+    assert "expected KEY=VALUE, got 'lr'" in capsys.readouterr().err
+
+
+def test_missing_config_suggests_one(run_main, repo_root, monkeypatch):
+    monkeypatch.chdir(repo_root)
+    message = run_main('tools/train.py', 'configs/imagenet/uniformer-smal_8xb128_in1k.py')
+    assert 'Did you mean configs/imagenet/uniformer-small_8xb128_in1k.py?' in message
+
+
+def test_config_of_a_library_that_is_not_installed(run_main, tmp_path, monkeypatch):
+    config = tmp_path / 'det.py'
+    config.write_text("default_scope = 'mmdet'\nmodel = dict()\n")
+    monkeypatch.setattr('importlib.util.find_spec', lambda name, *_: None)
+    message = run_main('tools/train.py', config)
+    assert 'is a config for mmdet, which is not installed' in message
+    assert 'pip install -e ".[det]"' in message
+
+
+def test_base_of_a_library_that_is_not_installed(run_main, tmp_path, monkeypatch):
+    config = tmp_path / 'seg.py'
+    config.write_text("_base_ = ['mmseg::_base_/default_runtime.py']\n")
+    monkeypatch.setattr('mmengine.config.config.is_installed', lambda name: False)
+    assert 'pip install -e ".[seg]"' in run_main('tools/train.py', config)
+
+
+def test_error_is_one_line_on_stderr(tiny_config, run_cpu, tmp_path):
+    result = run_cpu('tools/test.py', tiny_config, tmp_path / 'none.pth')
+    assert result.returncode == 1
+    assert result.stdout == ''
+    assert result.stderr == f'error: There is no checkpoint {tmp_path}/none.pth.\n'
+
+
+@pytest.mark.slow
+def test_debug_variable_shows_the_traceback(tiny_config, run_cpu, tmp_path):
+    args = (tiny_config, tmp_path / 'none.pth')
+    result = run_cpu('tools/test.py', *args, UNIFORMER_MM_DEBUG='1')
+    assert result.returncode == 1
+    assert 'Traceback' in result.stderr
+
+
+@pytest.mark.slow
+def test_nothing_saved_is_overwritten(trained, tiny_config, run_main, tmp_path):
+    before = {p: p.stat().st_mtime_ns for p in trained.rglob('*')}
+    message = run_main('tools/train.py', tiny_config, '--work-dir', trained)
+    assert 'holds the checkpoints of another run (epoch_2.pth)' in message
+    assert {p: p.stat().st_mtime_ns for p in trained.rglob('*')} == before
+
+    metrics = tmp_path / 'metrics.json'
+    metrics.write_text('mine')
+    args = (tiny_config, trained / 'epoch_2.pth', '--work-dir', tmp_path, '--out', metrics)
+    assert 'exists already; add --overwrite' in run_main('tools/test.py', *args)
+    assert metrics.read_text() == 'mine'
+
+
+@pytest.mark.slow
+def test_damaged_checkpoint(trained, tiny_config, run_main, tmp_path):
+    whole = (trained / 'epoch_2.pth').read_bytes()
+    truncated, text = tmp_path / 'truncated.pth', tmp_path / 'text.pth'
+    truncated.write_bytes(whole[: len(whole) // 2])
+    text.write_text('these are no weights')
+    for file in (truncated, text):
+        message = run_main('tools/test.py', tiny_config, file, '--work-dir', tmp_path)
+        assert message.startswith('error: ')
+        assert str(file) in message
+
+
+@pytest.mark.slow
+def test_checkpoint_of_another_model(trained, tiny_config, run_main, tmp_path):
+    shutil.copy(trained / 'epoch_2.pth', tmp_path / 'other.pth')
+    args = (tiny_config, tmp_path / 'other.pth', '--work-dir', tmp_path)
+    options = ('--cfg-options', 'model.head.num_classes=7')
+    message = run_main('tools/test.py', *args, *options)
+    assert message.startswith('error: ')
+    assert 'head.fc.weight' in message

@@ -1,0 +1,153 @@
+"""Compare ways of running one backbone: time as a ratio, and peak memory.
+
+    python tools/analysis/benchmark.py --arch small --style hybrid --shape 800 1280
+
+The ways are timed in turn, round after round in one process, so that a busy machine
+slows all of them alike; the median of each is compared with the first. Peak memory is
+that of one forward (and backward) pass beyond the weights; on a CPU every way runs in
+a fresh process for it.
+"""
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from uniformer_mm import UniFormer
+from uniformer_mm.models.backbones.uniformer import STYLES
+
+MIB = 2**20
+WAYS = {
+    'plain': 'attention matrices written out, as in the original code',
+    'fused': 'scaled_dot_product_attention, the default',
+    'checkpoint': 'fused, all blocks recomputed in the backward pass',
+    'folded': 'fused, after fuse_for_inference()',
+    'compiled': 'folded, then torch.compile',
+    'bf16': 'fused, under bfloat16 autocast',
+}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--arch', default='small', choices=list(UniFormer.arch_zoo))
+    parser.add_argument('--style', default='global', choices=STYLES, help='attention of stage 3')
+    parser.add_argument('--window-size', type=int, default=14)
+    parser.add_argument('--shape', type=int, nargs=2, default=(224, 224), metavar=('H', 'W'))
+    parser.add_argument('--batch', type=int, default=1)
+    parser.add_argument('--ways', nargs='+', default=['plain', 'fused', 'folded'], choices=WAYS)
+    parser.add_argument('--train', action='store_true', help='forward and backward')
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--json', metavar='FILE', help='also write the results here')
+    args = parser.parse_args()
+    inference_only = {'folded', 'compiled'} & set(args.ways)
+    if args.train and inference_only:
+        parser.error(f'--train excludes the inference-only ways {sorted(inference_only)}')
+    return args
+
+
+def build(args: argparse.Namespace, way: str) -> Callable[[], None]:
+    """One pass of the backbone, run the given way."""
+    torch.manual_seed(0)
+    model = UniFormer(
+        args.arch,
+        stage3_style=args.style,
+        window_size=args.window_size,
+        fused_attn=way != 'plain',
+        with_cp=way == 'checkpoint',
+    )
+    model = model.to(args.device).train(args.train)
+    if way in ('folded', 'compiled'):
+        model = model.fuse_for_inference()
+    if way == 'compiled':
+        model = torch.compile(model, fullgraph=True)
+    x = torch.randn(args.batch, 3, *args.shape, device=args.device)
+
+    def run() -> None:
+        autocast = torch.autocast(args.device, torch.bfloat16, enabled=way == 'bf16')
+        with autocast, torch.set_grad_enabled(args.train):
+            outs: tuple[Tensor, ...] = model(x)
+        if args.train:
+            sum(out.float().mean() for out in outs).backward()
+            model.zero_grad()
+        if args.device != 'cpu':
+            torch.cuda.synchronize()
+
+    return run
+
+
+def cpu_peak(args: argparse.Namespace, way: str) -> float:
+    """Growth of this process's resident size in one pass, in MiB (Linux)."""
+
+    def resident(field: str) -> int:
+        lines = Path('/proc/self/status').read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+    run = build(args, way)
+    Path('/proc/self/clear_refs').write_text('5')  # resets the peak, VmHWM
+    before = resident('VmRSS')
+    run()
+    return (resident('VmHWM') - before) / 1024
+
+
+def peak_memory(args: argparse.Namespace, way: str) -> float:
+    """Peak memory of one pass beyond the weights, in MiB."""
+    if args.device == 'cpu':
+        with multiprocessing.get_context('spawn').Pool(1) as pool:
+            return pool.apply(cpu_peak, (args, way))
+    run = build(args, way)
+    run()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run()
+    return (torch.cuda.max_memory_allocated() - before) / MIB
+
+
+def measure_times(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Median seconds of each run over interleaved rounds, after one warm-up each."""
+    times: dict[str, list[float]] = {way: [] for way in runs}
+    for run in runs.values():
+        run()
+    for _ in range(rounds):
+        for way, run in runs.items():
+            start = time.perf_counter()
+            run()
+            times[way].append(time.perf_counter() - start)
+    return {way: statistics.median(values) for way, values in times.items()}
+
+
+def main() -> None:
+    args = parse_args()
+    memory = {way: peak_memory(args, way) for way in args.ways}
+    times = measure_times({way: build(args, way) for way in args.ways}, args.rounds)
+    first = times[args.ways[0]]
+    results = {
+        way: dict(ms=times[way] * 1e3, speed=first / times[way], peak_mib=memory[way])
+        for way in args.ways
+    }
+
+    passes = 'forward + backward' if args.train else 'forward'
+    size = f'{args.batch}x3x{args.shape[0]}x{args.shape[1]}'
+    table = Table(title=f'UniFormer {args.arch}, {args.style}, {size}, {passes}, {args.device}')
+    for column in ('way', 'ms', f'speed / {args.ways[0]}', 'peak MiB', ''):
+        table.add_column(column, justify='left' if column in ('way', '') else 'right')
+    for way, result in results.items():
+        numbers = (f'{result["ms"]:.0f}', f'{result["speed"]:.2f}', f'{result["peak_mib"]:.0f}')
+        table.add_row(way, *numbers, WAYS[way])
+    Console().print(table)
+    if args.json:
+        Path(args.json).write_text(json.dumps(results, indent=2))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,95 @@
+"""Convert UniFormer weights between the official layout and OpenMMLab's.
+
+Reads every layout that UniFormer weights are published in, proves by loading that they are
+complete, and writes a clean file without optimiser state. See docs/weights.md.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from uniformer_mm import UniFormer, __version__
+from uniformer_mm.checkpoints import (
+    CheckpointError,
+    describe_weights,
+    read_checkpoint,
+    save_checkpoint,
+    sha256_of,
+    to_mm,
+    to_official,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('source', type=Path, help='file in any layout')
+    parser.add_argument('target', type=Path, help='file to write')
+    parser.add_argument(
+        '--to',
+        choices=('mm', 'official'),
+        default='mm',
+        help='mm: for load_from and test of a classifier; official: for publishing (default: mm)',
+    )
+    parser.add_argument(
+        '--task',
+        choices=('cls', 'backbone'),
+        default='cls',
+        help='keep the classification head, or the backbone alone (default: cls)',
+    )
+    parser.add_argument('--arch', choices=list(UniFormer.arch_zoo), help='check the architecture')
+    parser.add_argument(
+        '--head-dim', type=int, help='channels of one attention head, if the file does not tell'
+    )
+    parser.add_argument(
+        '--ema',
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help='take the averaged weights, or the plain ones, of a file that has both; by default '
+        "plain of an official file, averaged of MMEngine's",
+    )
+    parser.add_argument('--add-hash', action='store_true', help="put the file's hash into its name")
+    parser.add_argument('--force', action='store_true', help='overwrite the target')
+    return parser.parse_args()
+
+
+def convert(args: argparse.Namespace) -> Path:
+    """Read, check and write; returns the path written."""
+    if args.target.exists() and not (args.force or args.add_hash):
+        raise FileExistsError(f'{args.target} exists; choose another name or give --force.')
+    weights = read_checkpoint(args.source, ema=args.ema)
+    model = describe_weights(weights, args.arch, args.head_dim)
+    if args.task == 'backbone':
+        weights.classifier.clear()
+        weights.other.clear()
+    elif not weights.classifier:
+        raise CheckpointError(f'{args.source} has no classification head: use --task backbone.')
+    meta = {
+        **model,
+        'source_file': args.source.name,
+        'source_sha256': sha256_of(args.source),
+        'source_layout': weights.layout,
+        'averaged': weights.averaged,
+        'uniformer_mm_version': __version__,
+    }
+    if args.to == 'mm':
+        if 'dataset_meta' in weights.meta:
+            meta['dataset_meta'] = weights.meta['dataset_meta']
+        checkpoint = {'meta': meta, 'state_dict': to_mm(weights)}
+    else:
+        checkpoint = {'meta': meta, 'model': to_official(weights)}
+    return save_checkpoint(checkpoint, args.target, add_hash=args.add_hash, force=args.force)
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        path = convert(args)
+    except (CheckpointError, OSError) as error:
+        sys.exit(f'error: {error}')
+    print(f'Wrote {path}')
+
+
+if __name__ == '__main__':
+    main()

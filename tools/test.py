@@ -1,0 +1,101 @@
+"""Test a trained model of mmpretrain, mmdet, mmseg, mmpose or mmaction2.
+
+Examples:
+    python tools/test.py CONFIG work_dirs/CONFIG/epoch_3.pth
+    python tools/test.py CONFIG CHECKPOINT --show-dir pictures --interval 10
+    bash tools/dist_test.sh CONFIG CHECKPOINT 8 --tta
+"""
+
+import argparse
+from pathlib import Path
+
+import mmengine
+
+import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+from uniformer_mm import launch
+
+PICKLES = ('.pkl', '.pickle')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file or address')
+    parser.add_argument(
+        '--out', metavar='FILE', help='write the metrics (.json) or the predictions (.pkl) here'
+    )
+    parser.add_argument('--dump', metavar='FILE', help='write the predictions (.pkl) here')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace the files of --out and --dump'
+    )
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
+    parser.add_argument('--show-dir', metavar='DIR', help='draw predictions into this folder')
+    parser.add_argument(
+        '--wait-time', type=float, default=2, metavar='SECONDS', help='how long to show each'
+    )
+    parser.add_argument(
+        '--interval', type=int, default=1, metavar='N', help='draw every N-th (mmdet draws all)'
+    )
+    parser.add_argument('--no-pin-memory', action='store_true', help='do not pin memory')
+    launch.add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def output_files(args: argparse.Namespace) -> tuple[str | None, list[str]]:
+    """The file for the metrics, and those for the predictions."""
+    metrics, predictions = None, []
+    if args.out is not None:
+        if args.out.endswith('.json'):
+            metrics = args.out
+        elif args.out.endswith(PICKLES):
+            predictions.append(args.out)
+        else:
+            raise launch.UserError(f'--out: expected a .json or .pkl file, got {args.out}.')
+    if args.dump is not None:
+        if not args.dump.endswith(PICKLES):
+            raise launch.UserError(f'--dump: expected a .pkl file, got {args.dump}.')
+        predictions.append(args.dump)
+    for file in filter(None, [metrics, *predictions]):
+        if Path(file).exists() and not args.overwrite:
+            raise launch.UserError(f'{file} exists already; add --overwrite to replace it.')
+    return metrics, predictions
+
+
+def main() -> None:
+    args = parse_args()
+    metrics_file, prediction_files = output_files(args)
+    cfg, notes = launch.load_config(args.config, args.cfg_options)
+    if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:
+        raise launch.UserError(f'{args.config} has no test_dataloader and test_evaluator.')
+    launch.set_work_dir(cfg, args.config, args.work_dir)
+    launch.check_data(cfg, ('test',))
+    launch.peek_checkpoint(args.checkpoint)
+    cfg.load_from, cfg.resume = args.checkpoint, False
+
+    if args.show or args.show_dir:
+        launch.set_visualization(
+            cfg, args.show, args.show_dir, args.wait_time, args.interval, args.tta
+        )
+    if args.tta:
+        launch.set_tta(cfg)
+    for file in prediction_files:
+        launch.add_dump(cfg, file)
+    notes += launch.set_loaders(cfg, ('test',), args.no_pin_memory)
+    launch.set_hooks(cfg, training=False)
+    notes += launch.prepare_runtime(cfg, args.launcher, args.local_rank)
+
+    runner = launch.build_runner(cfg, notes)
+    metrics = runner.test()
+    if runner.rank == 0:
+        if metrics_file is not None:
+            Path(metrics_file).parent.mkdir(parents=True, exist_ok=True)
+            mmengine.dump(metrics, metrics_file)
+        for name, value in metrics.items():
+            print(f'{name}: {value:.4f}' if isinstance(value, float) else f'{name}: {value}')
+
+
+if __name__ == '__main__':
+    launch.run_tool(main)

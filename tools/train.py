@@ -1,0 +1,79 @@
+"""Train a model of mmpretrain, mmdet, mmseg, mmpose or mmaction2: the config decides which.
+
+Examples:
+    python tools/train.py configs/mini/uniformer-mini_1xb32_digits.py
+    python tools/train.py CONFIG --resume
+    bash tools/dist_train.sh CONFIG 8 --amp bf16
+"""
+
+import argparse
+
+import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+from uniformer_mm import launch
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='continue from this checkpoint, or (alone, or "auto") from the newest of the work dir',
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='fp16',
+        choices=['fp16', 'bf16', 'off'],
+        help='mixed precision: alone it means fp16; off trains in float32 whatever the config says',
+    )
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate from the config's base batch size to the actual one",
+    )
+    parser.add_argument('--no-pin-memory', action='store_true', help='do not pin memory')
+    parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    parser.add_argument(
+        '--deterministic', action='store_true', help='use deterministic algorithms only (slower)'
+    )
+    launch.add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg, notes = launch.load_config(args.config, args.cfg_options)
+    launch.set_work_dir(cfg, args.config, args.work_dir)
+    launch.set_amp(cfg, args.amp)
+    launch.check_optimizer(cfg)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.auto_scale_lr:
+        if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+            raise launch.UserError(
+                '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size.'
+            )
+        cfg.auto_scale_lr.enable = True
+    if args.seed is not None or args.deterministic:
+        cfg.setdefault('randomness', {})
+        cfg.randomness.update(
+            {'seed': args.seed} if args.seed is not None else {},
+            **({'deterministic': True} if args.deterministic else {}),
+        )
+    splits = ('train', 'val')
+    launch.check_data(cfg, splits)
+    notes += launch.set_resume(cfg, args.resume)
+    notes += launch.set_loaders(cfg, splits, args.no_pin_memory)
+    launch.set_hooks(cfg, training=True)
+    notes += launch.prepare_runtime(cfg, args.launcher, args.local_rank)
+    launch.build_runner(cfg, notes).train()
+
+
+if __name__ == '__main__':
+    launch.run_tool(main)
