@@ -1,0 +1,152 @@
+"""The demo, with its commands replaced, and the pictures it asks for."""
+
+import importlib.util
+import json
+import pickle
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def demo(repo_root, tmp_path, monkeypatch) -> ModuleType:
+    module = load(repo_root / 'tools/demo.py')
+    monkeypatch.setattr(module, 'OUT', tmp_path)
+    monkeypatch.chdir(repo_root)
+    return module
+
+
+@pytest.fixture
+def commands(demo, monkeypatch) -> list[list[str]]:
+    """The commands a demo asks for; training and testing pretend to have worked."""
+    asked = []
+
+    def run(*args: object, on_line=None) -> None:
+        command = [str(arg) for arg in args]
+        asked.append(command)
+        if command[0] == 'tools/train.py':
+            work_dir = Path(command[command.index('--work-dir') + 1])
+            work_dir.mkdir(parents=True, exist_ok=True)
+            (work_dir / 'epoch_16.pth').write_bytes(b'weights')
+        if command[0] == 'tools/test.py':
+            metrics = {'accuracy/top1': demo.fake_accuracy}
+            Path(command[command.index('--out') + 1]).write_text(json.dumps(metrics))
+
+    monkeypatch.setattr(demo, 'run', run)
+    demo.fake_accuracy = 97.2
+    return asked
+
+
+def test_makes_data_trains_tests_and_draws(demo, commands, tmp_path, capsys) -> None:
+    demo.demo_cls()
+    assert [command[0] for command in commands] == [
+        'tools/data/make_mini.py',
+        'tools/train.py',
+        'tools/test.py',
+        'tools/visualization/prediction_grid.py',
+        'tools/visualization/training_curve.py',
+    ]
+    for script, *_ in commands:
+        assert (demo.REPO / script).is_file()
+    assert (tmp_path / 'cls/classifier.pth').read_bytes() == b'weights'
+    summary = json.loads((tmp_path / 'cls/summary.json').read_text())
+    assert summary['value'] == 97.2
+    assert Path(summary['run']) == tmp_path / 'cls/run_001'
+    assert 'Top-1 accuracy on held-out digits: 97.2 %' in capsys.readouterr().out
+
+
+def test_a_missed_target_is_an_error(demo, commands, monkeypatch, tmp_path) -> None:
+    demo.fake_accuracy = 94.9
+    monkeypatch.setattr(sys, 'argv', ['demo.py', 'cls'])
+    with pytest.raises(SystemExit, match='the accuracy is 94.9 %, expected at least 95 %'):
+        demo.main()
+    assert (tmp_path / 'cls/summary.json').is_file()
+
+
+def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(demo, tmp_path) -> None:
+    assert demo.next_run(tmp_path).name == 'run_001'
+    (tmp_path / 'run_001').mkdir()
+    assert demo.next_run(tmp_path).name == 'run_001'
+    (tmp_path / 'run_001/metrics.json').write_text('{}')
+    assert demo.next_run(tmp_path).name == 'run_002'
+
+
+def test_progress_is_one_line_an_epoch(demo, capsys) -> None:
+    progress = demo.Progress('accuracy/top1', 16)
+    for line in (
+        '11/20 16:20:03 - mmengine - INFO - Epoch(train)  [2][ 60/125]  lr: 5e-04  loss: 2.0000',
+        '11/20 16:20:04 - mmengine - INFO - Epoch(train)  [2][120/125]  lr: 5e-04  loss: 1.0000',
+        '11/20 16:20:05 - mmengine - INFO - Epoch(val) [2][5/5]    accuracy/top1: 46.2000  '
+        'accuracy/top5: 90.0000  accuracy/top1_origin: 40.0000',
+        'The best checkpoint with 46.2 accuracy/top1 at 2 epoch is saved',
+    ):
+        progress(line)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert 'epoch   2 of 16   loss 1.500   accuracy/top1  46.2 %' in line
+
+
+def test_a_failing_command_ends_the_demo_with_its_output(demo, tmp_path, capsys) -> None:
+    script = tmp_path / 'fails.py'
+    script.write_text('print("the reason"); raise SystemExit(3)')
+    with pytest.raises(demo.DemoError, match='(?s)the reason.*ended with status 3'):
+        demo.run(script, on_line=lambda line: None)
+    assert f'$ python {script}' in capsys.readouterr().out
+
+
+def test_prediction_grid(repo_root, tmp_path) -> None:
+    grid = load(repo_root / 'tools/visualization/prediction_grid.py')
+    rng = np.random.default_rng(0)
+    samples = []
+    for i in range(12):
+        file = tmp_path / f'{i}.png'
+        Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(file)
+        samples.append(
+            dict(
+                img_path=str(file),
+                gt_label=torch.tensor([i % 3]),
+                pred_label=torch.tensor([0]),
+                pred_score=torch.tensor([0.7, 0.2, 0.1]),
+            )
+        )
+    dump = tmp_path / 'predictions.pkl'
+    dump.write_bytes(pickle.dumps(samples))
+    predictions = grid.read_predictions(dump)
+    assert [p.is_right for p in predictions[:3]] == [True, False, False]
+    assert predictions[0].confidence == pytest.approx(0.7)
+    grid.draw(predictions, tmp_path / 'out/grid.png')
+    assert min(Image.open(tmp_path / 'out/grid.png').size) > 200
+
+
+def test_training_curve_joins_the_parts_of_a_resumed_run(repo_root, tmp_path) -> None:
+    curve = load(repo_root / 'tools/visualization/training_curve.py')
+    for name, steps in (('20260101_000000', (10, 20, 30)), ('20260101_000100', (30, 40))):
+        folder = tmp_path / name / 'vis_data'
+        folder.mkdir(parents=True)
+        records = [dict(loss=1 / step, lr=1e-3, step=step, run=name) for step in steps]
+        records.append({'accuracy/top1': float(steps[-1]), 'step': steps[-1] // 10})
+        (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, records)))
+    train, val = curve.read_scalars(tmp_path)
+    assert [record['step'] for record in train] == [10, 20, 30, 40]
+    assert train[2]['run'] == '20260101_000100'
+    assert [record['accuracy/top1'] for record in val] == [30.0, 40.0]
+    curve.draw(tmp_path, tmp_path / 'curve.png', target=95)
+    assert min(Image.open(tmp_path / 'curve.png').size) > 200
+
+
+def test_pictures_without_input_are_refused(run_tool, tmp_path) -> None:
+    result = run_tool('tools/visualization/training_curve.py', tmp_path, tmp_path / 'c.png')
+    assert result.returncode == 1
+    assert 'no vis_data/scalars.json' in result.stderr
+    assert 'Traceback' not in result.stderr

@@ -1,0 +1,108 @@
+"""The built-in small data."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def make_mini(repo_root, monkeypatch) -> ModuleType:
+    """tools/data/make_mini.py, making 60 images."""
+    spec = importlib.util.spec_from_file_location(
+        'make_mini', repo_root / 'tools/data/make_mini.py'
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, 'NUM_IMAGES', dict(train=40, val=20))
+    return module
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob('*') if p.is_file()}
+
+
+def test_imagenet_folders(make_mini, tmp_path) -> None:
+    root = make_mini.make('imagenet', tmp_path)
+    assert root == tmp_path / 'imagenet'
+    for split, count in make_mini.NUM_IMAGES.items():
+        assert sorted(p.name for p in (root / split).iterdir()) == list('0123456789')
+        files = list((root / split).glob('*/*.png'))
+        assert len(files) == count
+        for file in files:
+            picture = np.asarray(Image.open(file))
+            assert picture.shape == (80, 80, 3)
+            assert picture.std() > 5
+    assert [p.name for p in tmp_path.iterdir()] == ['imagenet'], 'nothing else is left behind'
+
+
+def test_same_seed_same_files(make_mini, tmp_path) -> None:
+    first = contents(make_mini.make('imagenet', tmp_path / 'a', seed=3))
+    assert contents(make_mini.make('imagenet', tmp_path / 'b', seed=3)) == first
+    assert contents(make_mini.make('imagenet', tmp_path / 'c', seed=4)) != first
+
+
+def test_splits_share_neither_scans_nor_photographs(make_mini) -> None:
+    train, val = make_mini.load_glyphs('train'), make_mini.load_glyphs('val')
+    assert len(train) + len(val) == 1797
+    assert len(val) == 360
+    assert {label for _, label in val} == set(range(10))
+    scans = {scan.tobytes() for scan, _ in train}
+    assert not scans & {scan.tobytes() for scan, _ in val}
+    for left, right in zip(
+        make_mini.load_photos('train'), make_mini.load_photos('val'), strict=True
+    ):
+        assert left.shape[1] + right.shape[1] < 640
+        assert left.shape[0] == right.shape[0] == 427
+
+
+def test_a_digit_stays_inside_the_centre_crop(make_mini) -> None:
+    rng = np.random.default_rng(0)
+    for glyph, _ in make_mini.load_glyphs('val')[:50]:
+        ink = make_mini.draw_glyph(glyph, make_mini.DIGIT_EXTENT[1], rng)
+        assert max(ink.shape) == make_mini.DIGIT_EXTENT[1] <= make_mini.SIDE * 7 / 8
+        assert 0.1 < ink.mean() < 0.9
+
+
+def test_again_is_a_no_op_and_another_seed_replaces(make_mini, tmp_path, capsys) -> None:
+    root = make_mini.make('imagenet', tmp_path)
+    stamp = (root / make_mini.MARKER).stat().st_mtime_ns
+    before = contents(root)
+    make_mini.make('imagenet', tmp_path)
+    assert 'up to date' in capsys.readouterr().out
+    assert (root / make_mini.MARKER).stat().st_mtime_ns == stamp
+    make_mini.make('imagenet', tmp_path, seed=1)
+    assert contents(root) != before
+
+
+def test_a_foreign_folder_is_left_alone(make_mini, tmp_path) -> None:
+    (tmp_path / 'imagenet').mkdir()
+    (tmp_path / 'imagenet' / 'mine.txt').write_text('mine')
+    with pytest.raises(make_mini.MiniDataError, match='was not made by this script'):
+        make_mini.make('imagenet', tmp_path)
+    assert contents(tmp_path / 'imagenet') == {'mine.txt': b'mine'}
+
+
+def test_an_interrupted_make_leaves_nothing(make_mini, tmp_path, monkeypatch) -> None:
+    def fail(root: Path, seed: int) -> dict[str, int]:
+        (root / 'half').write_text('half')
+        raise OSError('disk full')
+
+    monkeypatch.setitem(make_mini.MAKERS, 'imagenet', fail)
+    with pytest.raises(OSError, match='disk full'):
+        make_mini.make('imagenet', tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_line_errors(run_tool, tmp_path) -> None:
+    wrong = run_tool('tools/data/make_mini.py', 'imagnet', '--out', tmp_path)
+    assert wrong.returncode == 2
+    assert 'unknown data set imagnet: choose from imagenet' in wrong.stderr
+    (tmp_path / 'imagenet').mkdir()
+    foreign = run_tool('tools/data/make_mini.py', '--out', tmp_path)
+    assert foreign.returncode == 1
+    assert 'Traceback' not in foreign.stderr
+    assert 'was not made by this script' in foreign.stderr
