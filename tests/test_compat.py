@@ -8,7 +8,6 @@ import os
 import pickle
 import subprocess
 import sys
-import types
 import zipfile
 from pathlib import Path
 
@@ -215,20 +214,34 @@ except ModuleNotFoundError:
 """
         assert run_python(code, repo_root).strip() == 'refused'
 
-    def test_untouched_where_it_exists(self, monkeypatch):
-        present = types.ModuleType('pkg_resources')
-        present.__spec__ = importlib.machinery.ModuleSpec('pkg_resources', None)
-        monkeypatch.setitem(sys.modules, 'pkg_resources', present)
-        before = mmengine.utils.is_installed
+    def test_switched_off_by_a_fixed_release(self, monkeypatch):
+        monkeypatch.setattr(mmengine, '__version__', '0.11.0')
+        monkeypatch.setattr(mmengine.utils, 'is_installed', 'theirs')
         compat.replace_pkg_resources()
-        assert mmengine.utils.is_installed is before
+        assert mmengine.utils.is_installed == 'theirs'
 
     def test_agrees_with_mmengine(self):
         pytest.importorskip('pkg_resources')
-        for package in ('mmengine', 'torch', 'mmcv', 'numpy'):
-            assert compat._get_installed_path(package) == mmengine.utils.get_installed_path(package)
-            assert compat._is_installed(package)
+        packages = ['mmengine', 'torch', 'mmcv', 'numpy']
+        code = f"""
+from mmengine.utils import get_installed_path, is_installed
+print([get_installed_path(p) for p in {packages} if is_installed(p)])
+print(is_installed('no_such_package'))
+"""
+        theirs = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+        ours = [compat._get_installed_path(p) for p in packages if compat._is_installed(p)]
+        assert theirs.stdout == f'{ours}\nFalse\n'
         assert not compat._is_installed('no_such_package')
+
+    def test_no_deprecation_warning(self):
+        pytest.importorskip('mmpretrain')
+        code = """
+import uniformer_mm
+from mmengine.config import Config
+Config.fromstring("_base_ = ['mmpretrain::_base_/default_runtime.py']", '.py')
+"""
+        run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+        assert (run.returncode, run.stderr) == (0, '')
 
 
 def test_mmpretrain_bases_load():

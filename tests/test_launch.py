@@ -258,6 +258,13 @@ def test_dump(scope, several):
     assert cfg.test_evaluator == [{'type': 'A'}, {'type': kind, 'out_file_path': 'out.pkl'}]
 
 
+def test_dump_is_of_the_averaged_weights():
+    ema = {'type': 'EMAHook', 'evaluate_on_ema': True, 'evaluate_on_origin': True}
+    cfg = make(default_scope='mmpretrain', test_evaluator={'type': 'A'}, custom_hooks=[ema])
+    launch.add_dump(cfg, 'out.pkl')
+    assert cfg.custom_hooks == [{**ema, 'evaluate_on_origin': False}]
+
+
 # --- where training starts ---
 
 

@@ -115,8 +115,6 @@ def demo_cls() -> None:
     run(
         *('tools/test.py', config, checkpoint, '--work-dir', work_dir / 'test', '--overwrite'),
         *('--dump', predictions_file, '--out', metrics_file),
-        # Only the averaged weights: a second round on the raw ones would replace the predictions.
-        *('--cfg-options', 'custom_hooks.0.evaluate_on_origin=False'),
         on_line=lambda line: None,
     )
     accuracy = json.loads(metrics_file.read_text())[metric]

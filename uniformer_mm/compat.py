@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import mmengine
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
@@ -201,7 +202,7 @@ def provide_mmaction_drn() -> None:
 
 
 # -------------------------------------------------------------------------------------------------
-# setuptools >= 82: no pkg_resources
+# mmengine 0.10: pkg_resources
 # -------------------------------------------------------------------------------------------------
 
 
@@ -242,12 +243,13 @@ def _get_installed_path(package: str) -> str:
 
 
 def replace_pkg_resources() -> None:
-    """Make ``pkg::`` base configs work without ``pkg_resources``.
+    """Let MMEngine find installed packages without ``pkg_resources``.
 
-    Fault: MMEngine 0.10 finds installed packages with ``pkg_resources``, which setuptools 82
-    removed, so that ``_base_ = 'mmpretrain::...'`` fails. The standard library can do the same.
+    Fault: MMEngine 0.10 uses ``pkg_resources``, which setuptools 82 removed, so that
+    ``_base_ = 'mmpretrain::...'`` fails; older setuptools import it slowly and with a deprecation
+    warning in every process. The standard library can do the same.
     """
-    if importlib.util.find_spec('pkg_resources') is not None:
+    if digit_version(mmengine.__version__) >= digit_version('0.11.0'):
         return
     for name in ('utils.package_utils', 'utils', 'config.config', 'hub.hub'):
         module = sys.modules.get(f'mmengine.{name}')

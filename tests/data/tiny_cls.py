@@ -63,7 +63,7 @@ optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, 
 param_scheduler = dict(type='CosineAnnealingLR', by_epoch=False, T_max=100)
 auto_scale_lr = dict(base_batch_size=16)
 train_cfg = dict(by_epoch=True, max_epochs=2)
-val_cfg = dict()
-test_cfg = dict()
+val_cfg = {}
+test_cfg = {}
 custom_hooks = [dict(type='EMAHook', momentum=0.1, update_buffers=True)]
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(max_keep_ckpts=3))

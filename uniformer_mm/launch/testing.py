@@ -99,9 +99,16 @@ def set_visualization(
 
 
 def add_dump(cfg: Config, file: str) -> None:
-    """Let the test write its predictions into a pickle file."""
+    """Let the test write its predictions into a pickle file.
+
+    Where mmpretrain's EMAHook would test both the averaged and the raw weights, only the averaged
+    are tested: the second test would write over the predictions of the first.
+    """
     evaluators = cfg.test_evaluator
     evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
     library = LIBRARIES.get(cfg.get('default_scope'))
     kind = library.dump if library else 'DumpResults'
     cfg.test_evaluator = [*evaluators, ConfigDict(type=kind, out_file_path=file)]
+    for hook in cfg.get('custom_hooks') or []:
+        if hook.get('evaluate_on_origin') and hook.get('evaluate_on_ema', True):
+            hook.evaluate_on_origin = False
