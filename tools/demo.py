@@ -103,6 +103,8 @@ def demo_cls() -> None:
 
     from mmengine.config import Config
 
+    import uniformer_mm  # noqa: F401  (mends what is broken in the libraries)
+
     epochs = Config.fromfile(config).train_cfg.max_epochs
     run(
         *('tools/train.py', config, '--work-dir', work_dir, '--resume'),
