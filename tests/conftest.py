@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 import uniformer_mm  # noqa: F401  (registers everything and repairs third-party packages)
 
@@ -48,6 +49,8 @@ def run_tool() -> Callable[..., subprocess.CompletedProcess]:
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> None:
-    """The same random numbers in every test, whatever ran before."""
+def fresh_state() -> Iterator[None]:
+    """The same random numbers and no default scope in every test, whatever ran before."""
     torch.manual_seed(0)
+    yield
+    DefaultScope._instance_dict.clear()  # runners leave theirs behind

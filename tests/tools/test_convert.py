@@ -67,15 +67,15 @@ def test_loads_strictly_into_mmpretrain(convert, official, tmp_path):
     convert(official, tmp_path / 'mm.pth', '--head-dim', 16)
     model = models.build_classifier(
         {
-            'type': 'mmpretrain.ImageClassifier',
+            'type': 'ImageClassifier',
             'backbone': {
                 'type': 'uniformer_mm.UniFormer',
                 'arch': ARCH,
                 'out_indices': (3,),
                 'final_norm': True,
             },
-            'neck': {'type': 'mmpretrain.GlobalAveragePooling'},
-            'head': {'type': 'mmpretrain.LinearClsHead', 'num_classes': 5, 'in_channels': 32},
+            'neck': {'type': 'GlobalAveragePooling'},
+            'head': {'type': 'LinearClsHead', 'num_classes': 5, 'in_channels': 32},
         }
     )
     model.load_state_dict(torch.load(tmp_path / 'mm.pth')['state_dict'], strict=True)
