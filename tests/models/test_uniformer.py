@@ -357,6 +357,13 @@ def test_bfloat16_autocast_is_finite(style: str) -> None:
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.parametrize('final_norm', [True, False])
+@torch.no_grad()
+def test_maps_are_contiguous(final_norm: bool) -> None:
+    outs = mini(final_norm=final_norm).eval()(torch.randn(2, 3, 64, 96))
+    assert all(out.is_contiguous() for out in outs)
+
+
 @torch.no_grad()
 def test_channels_last_gives_the_same() -> None:
     model = mini(stage3_style='hybrid', window_size=3).eval()

@@ -430,7 +430,9 @@ class UniFormer(BaseModule):
             if stage in self.out_indices:
                 norm = self._norm(stage)
                 is_layer_norm = isinstance(norm, nn.LayerNorm)
-                outs.append(channel_layer_norm(norm, x) if is_layer_norm else norm(x))
+                out = channel_layer_norm(norm, x) if is_layer_norm else norm(x)
+                # Inside, maps may be channels-last; mmcv's compiled ops misread such maps.
+                outs.append(out.contiguous())
         return tuple(outs)
 
     # Inference
