@@ -23,7 +23,7 @@ PY := .venv/bin/python
 ENVIRONMENT := environment
 endif
 
-.PHONY: help setup environment own-environment check-env demo test test-fast lint format wheel clean distclean
+.PHONY: help setup environment own-environment check-env demo demo-det test test-fast lint format wheel clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ check-env: ## print what is installed, what is missing and the command that mend
 
 demo: $(ENVIRONMENT) ## train, test and picture a small UniFormer on real images
 	@"$(PY)" tools/demo.py cls
+
+demo-det: $(ENVIRONMENT) ## fine-tune it into a detector of boxes and masks
+	@"$(PY)" tools/demo.py det
 
 test: lint ## run ruff and all tests
 	"$(PY)" -m pytest -q

@@ -248,3 +248,46 @@ def test_mmpretrain_bases_load():
     pytest.importorskip('mmpretrain')
     cfg = Config.fromstring("_base_ = ['mmpretrain::_base_/default_runtime.py']", '.py')
     assert cfg.default_scope == 'mmpretrain'
+
+
+@pytest.mark.parametrize('first', ['import mmcv.ops', 'import uniformer_mm'])
+def test_roi_align_reads_channels_last_maps(first, repo_root) -> None:
+    code = f"""
+{first}
+import uniformer_mm, torch, torchvision
+from mmcv.ops import RoIAlign
+torch.manual_seed(0)
+maps = torch.rand(2, 5, 8, 10)
+maps = [maps.detach().clone(memory_format=order).requires_grad_() for order in
+        (torch.contiguous_format, torch.channels_last)]
+rois = torch.tensor([[0, 1.0, 2, 30, 25], [1, 3, 3, 18, 12]])
+for x in maps:
+    out = RoIAlign(4, 0.25, sampling_ratio=2)(x, rois)
+    expected = torchvision.ops.roi_align(x, rois, 4, 0.25, 2, aligned=True)
+    torch.testing.assert_close(out, expected)
+    (out ** 2).sum().backward()
+torch.testing.assert_close(maps[0].grad, maps[1].grad)
+print('mended')
+"""
+    assert run_python(code, repo_root).strip() == 'mended'
+
+
+def test_regions_in_bfloat16(monkeypatch):
+    """Pooled in float32, with regions that are not rounded."""
+    extractors = pytest.importorskip('mmdet.models')
+    monkeypatch.setattr(
+        extractors.SingleRoIExtractor, 'forward', extractors.SingleRoIExtractor.forward
+    )
+    extractor = extractors.SingleRoIExtractor(
+        roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0),
+        out_channels=4,
+        featmap_strides=[4, 8],
+    )
+    rois = torch.tensor([[0, 501.3, 10.2, 611.7, 90.4], [0, 700.1, 3.3, 731.9, 30.8]])
+    feats = [torch.rand(1, 4, 32 // i, 256 // i).bfloat16() for i in (1, 2)]
+    expected = extractor([feature.float() for feature in feats], rois)
+    for _ in range(2):
+        compat.extract_regions_in_float32()
+        assert torch.equal(extractor(feats, rois), expected)
+    doubles = [feature.double() for feature in feats]  # other types are left alone
+    assert extractor(doubles, rois).dtype == torch.float64

@@ -1,9 +1,12 @@
 """Parameters and multiply-adds against the published and the closed-form counts."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from uniformer_mm.complexity import count_complexity, task_forward
@@ -147,6 +150,34 @@ def test_children_of_an_uncalled_module():
 def test_wrong_task_or_shape(scope, shape):
     with pytest.raises(ValueError, match='default_scope|takes a shape'):
         task_forward(scope, shape)
+
+
+def detector_cost(name: str, *size: int):
+    """Cost of one of mmdet's own base models."""
+    mmdet = pytest.importorskip('mmdet')
+    file = Path(mmdet.__file__).parent / f'.mim/configs/_base_/models/{name}.py'
+    with torch.device('meta'), DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(Config.fromfile(file).model)
+    return count_complexity(model, *task_forward('mmdet', size))
+
+
+def test_two_stage_detector():
+    """The heads' share by hand: 1000 regions of 7 x 7 for boxes, 100 of 14 x 14 for masks."""
+    result = detector_cost('mask-rcnn_r50_fpn', 64, 96)
+    box = 49 * 256 * 1024 + 1024 * 1024 + 1024 * (81 + 80 * 4)
+    mask = 196 * 4 * 9 * 256**2 + 196 * 4 * 256**2 + 784 * 256 * 80
+    assert result.modules['roi_head.bbox_head'].macs == 1000 * box
+    assert result.modules['roi_head.mask_head'].macs == 100 * mask
+    cells = sum(h * w for h, w in ((16, 24), (8, 12), (4, 6), (2, 3), (1, 2)))
+    assert result.modules['rpn_head'].macs == cells * (9 * 256**2 + 256 * 3 * 5)
+
+
+def test_single_stage_detector():
+    """Two towers of four convolutions, 9 anchors of 80 classes, on every level."""
+    result = detector_cost('retinanet_r50_fpn', 64, 96)
+    cells = sum(h * w for h, w in ((8, 12), (4, 6), (2, 3), (1, 2), (1, 1)))
+    head = cells * 9 * 256 * (2 * 4 * 256 + 9 * (80 + 4))
+    assert result.modules['bbox_head'].macs == head
 
 
 @pytest.mark.slow

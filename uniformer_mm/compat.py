@@ -1,14 +1,15 @@
 """Repairs of third-party packages: the only place where this project patches anybody's code.
 
 Every repair is one function that first checks whether its fault is present, so that a fixed
-release of the package switches it off. Nothing here imports mmpretrain, mmdet, mmseg, mmpose or
-mmaction.
+release of the package switches it off. Nothing that :func:`apply` does imports mmpretrain, mmdet,
+mmseg, mmpose or mmaction.
 """
 
 from __future__ import annotations
 
 import argparse
 import codecs
+import functools
 import importlib.abc
 import importlib.machinery
 import importlib.metadata
@@ -27,7 +28,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import digit_version
 
-__all__ = ['apply', 'load_weights_only']
+__all__ = ['apply', 'extract_regions_in_float32', 'load_weights_only']
 
 # NumPy's own unpickling functions: they moved between NumPy 1 and 2.
 _NUMPY_RECONSTRUCT = np.empty(0).__reduce__()[0]
@@ -44,6 +45,7 @@ def apply() -> None:
     Called when ``uniformer_mm`` is imported; calling it again changes nothing.
     """
     allow_training_checkpoints()
+    give_roi_align_contiguous_maps()
     provide_mmaction_drn()
     replace_pkg_resources()
 
@@ -146,6 +148,66 @@ def load_weights_only(path: str | os.PathLike) -> Any:
         load=lambda file, **kwargs: _WeightsOnlyUnpickler(file, **kwargs).load(),
     )
     return torch.load(path, map_location='cpu', pickle_module=safe_pickle, weights_only=False)
+
+
+# -------------------------------------------------------------------------------------------------
+# mmcv 2.1: RoIAlign misreads maps in channels-last memory order
+# -------------------------------------------------------------------------------------------------
+
+_ROI_ALIGN_MODULE = 'mmcv.ops.roi_align'
+
+
+def _roi_align_misreads(module: ModuleType) -> bool:
+    """Whether the memory order of the map changes what ``roi_align`` returns."""
+    maps = torch.arange(8.0).view(1, 2, 2, 2)
+    rois = torch.tensor([[0.0, 0.0, 0.0, 2.0, 2.0]])
+    order = torch.channels_last
+    return not torch.equal(
+        module.roi_align(maps, rois, 2),
+        module.roi_align(maps.contiguous(memory_format=order), rois, 2),
+    )
+
+
+def _mend_roi_align(module: ModuleType) -> None:
+    function = module.RoIAlignFunction
+    forward = function.forward
+
+    def contiguous_forward(ctx: Any, input: torch.Tensor, *args: Any) -> torch.Tensor:
+        return forward(ctx, input.contiguous(), *args)
+
+    if _roi_align_misreads(module):
+        function.forward = staticmethod(contiguous_forward)
+
+
+class _RoIAlignFinder(importlib.abc.MetaPathFinder):
+    """Mends the module as soon as somebody imports it, so that mmcv's ops stay optional."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        if fullname != _ROI_ALIGN_MODULE:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_mend(module: ModuleType) -> None:
+                execute(module)
+                _mend_roi_align(module)
+
+            spec.loader.exec_module = execute_and_mend
+        return spec
+
+
+def give_roi_align_contiguous_maps() -> None:
+    """Make RoIAlign right for maps in channels-last memory order.
+
+    Fault: mmcv 2.1 hands the pointer of the map to its kernel without looking at the strides.
+    UniFormer's maps come from channels-last tokens and the convolutions of an FPN keep that order,
+    so the heads of a detector would get scrambled features, without an error.
+    """
+    if _ROI_ALIGN_MODULE in sys.modules:
+        _mend_roi_align(sys.modules[_ROI_ALIGN_MODULE])
+    elif not any(isinstance(finder, _RoIAlignFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _RoIAlignFinder())
 
 
 # -------------------------------------------------------------------------------------------------
@@ -256,3 +318,30 @@ def replace_pkg_resources() -> None:
         if module is not None:
             module.is_installed = _is_installed
             module.get_installed_path = _get_installed_path
+
+
+# -------------------------------------------------------------------------------------------------
+# mmdet 3.3.0 with mmcv 2.1.0: no regions under bfloat16
+# -------------------------------------------------------------------------------------------------
+
+
+def extract_regions_in_float32() -> None:
+    """Let mmdet's region extractor work under bfloat16 autocast.
+
+    Fault: mmcv's RoIAlign has no bfloat16 kernel, and the extractor rounds the regions to the type
+    of the features, which in bfloat16 means steps of 4 to 8 pixels at COCO's image size. Features
+    in bfloat16 are pooled in float32 instead. Not part of :func:`apply`, as it imports mmdet.
+    """
+    from mmdet.models import SingleRoIExtractor
+
+    forward = SingleRoIExtractor.forward
+    if forward.__module__ == __name__:
+        return
+
+    @functools.wraps(forward, assigned=('__doc__',))
+    def forward_in_float32(self, feats, rois, roi_scale_factor=None):
+        if feats[0].dtype is torch.bfloat16:
+            feats = tuple(feature.float() for feature in feats)
+        return forward(self, feats, rois, roi_scale_factor)
+
+    SingleRoIExtractor.forward = forward_in_float32

@@ -1,26 +1,59 @@
-"""The mini classifier is the paper's pipeline, smaller, and runs on the made data."""
+"""The mini configs are the paper's pipelines, smaller, and run on the made data."""
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from uniformer_mm import launch
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 MINI = CONFIGS / 'mini/uniformer-mini_1xb32_digits.py'
+DETECTORS = {
+    'mask-rcnn': (
+        CONFIGS / 'mini/mask-rcnn_uniformer-mini-h_fpn_coco-digits.py',
+        CONFIGS / 'coco_det/mask-rcnn_uniformer-s-h14_fpn_amp-1x_coco.py',
+    ),
+    'cascade-mask-rcnn': (
+        CONFIGS / 'mini/cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits.py',
+        CONFIGS
+        / 'coco_det/cascade-mask-rcnn_uniformer-s-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py',
+    ),
+}
 
 
 @pytest.fixture(scope='module')
-def mini_data(repo_root, tmp_path_factory) -> Path:
+def mini_root(repo_root, tmp_path_factory) -> Path:
     spec = importlib.util.spec_from_file_location(
         'make_mini', repo_root / 'tools/data/make_mini.py'
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.NUM_IMAGES = dict(train=64, val=20)
-    return module.make('imagenet', tmp_path_factory.mktemp('mini'))
+    module.NUM_COCO_IMAGES = dict(train=4, val=3)
+    root = tmp_path_factory.mktemp('mini')
+    for name in module.MAKERS:
+        module.make(name, root)
+    return root
+
+
+@pytest.fixture(scope='module')
+def mini_data(mini_root) -> Path:
+    return mini_root / 'imagenet'
+
+
+def build(config: Path, options: dict[str, Any], work_dir: Path) -> Runner:
+    cfg, notes = launch.load_config(str(config), options)
+    launch.set_work_dir(cfg, str(config), str(work_dir))
+    launch.set_loaders(cfg, ('train', 'val', 'test'))
+    launch.set_hooks(cfg, training=True)
+    return launch.build_runner(cfg, notes)
 
 
 def test_steps_of_the_paper_are_all_there() -> None:
@@ -50,11 +83,7 @@ def test_trains_and_tests(mini_data: Path, tmp_path: Path) -> None:
     for split in ('train', 'val', 'test'):
         options[f'{split}_dataloader.dataset.data_root'] = str(mini_data)
         options[f'{split}_dataloader.num_workers'] = 0
-    cfg, notes = launch.load_config(str(MINI), options)
-    launch.set_work_dir(cfg, str(MINI), str(tmp_path))
-    launch.set_loaders(cfg, ('train', 'val', 'test'))
-    launch.set_hooks(cfg, training=True)
-    runner = launch.build_runner(cfg, notes)
+    runner = build(MINI, options, tmp_path)
     runner.train()
     assert runner.iter == 4
     assert runner.train_dataloader.dataset.metainfo['classes'] == tuple('0123456789')
@@ -62,3 +91,110 @@ def test_trains_and_tests(mini_data: Path, tmp_path: Path) -> None:
     metrics = runner.test()
     assert set(metrics) == {'accuracy/top1', 'accuracy/top5'}
     assert (tmp_path / 'epoch_2.pth').is_file()
+
+
+def leaves(node: Any, path: str = '') -> Iterator[tuple[str, Any]]:
+    """Every entry of a nested config with its dotted name."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from leaves(value, f'{path}.{key}' if path else key)
+    elif isinstance(node, list) and node and isinstance(node[0], dict):
+        for index, value in enumerate(node):
+            yield from leaves(value, f'{path}.{index}')
+    else:
+        yield path, node
+
+
+def changed(mini: Config, paper: Config, part: str) -> set[str]:
+    """Names of what the mini config changes, with the number of a cascade's stage left out."""
+    ours, theirs = (dict(leaves(cfg[part])) for cfg in (mini, paper))
+    keys = {key for key in ours | theirs if ours.get(key) != theirs.get(key)} - {'_scope_'}
+    return {'.'.join(name for name in key.split('.') if not name.isdigit()) for key in keys}
+
+
+@pytest.mark.parametrize(('mini', 'paper'), DETECTORS.values(), ids=DETECTORS)
+def test_detectors_are_the_papers(mini, paper) -> None:
+    mini, paper = Config.fromfile(mini), Config.fromfile(paper)
+    is_cascade = mini.model.type == 'CascadeRCNN'
+    sizes = {
+        *(f'backbone.{key}' for key in ('depths', 'embed_dims', 'head_dim', 'window_size')),
+        *('backbone.drop_path_rate', 'backbone.with_cp', 'backbone.init_cfg.checkpoint'),
+        *('neck.in_channels', 'neck.out_channels'),
+        *('rpn_head.in_channels', 'rpn_head.feat_channels', 'rpn_head.anchor_generator.scales'),
+        *(f'roi_head.{branch}_roi_extractor.out_channels' for branch in ('bbox', 'mask')),
+        *(f'roi_head.{branch}_roi_extractor.finest_scale' for branch in ('bbox', 'mask')),
+        *(f'roi_head.bbox_head.{key}' for key in ('in_channels', 'fc_out_channels', 'num_classes')),
+        *(f'roi_head.mask_head.{k}' for k in ('in_channels', 'conv_out_channels', 'num_classes')),
+        *(['roi_head.bbox_head.conv_out_channels'] if is_cascade else []),
+        *('train_cfg.rpn.sampler.num', 'train_cfg.rcnn.sampler.num'),
+        *('train_cfg.rpn_proposal.nms_pre', 'train_cfg.rpn_proposal.max_per_img'),
+        *('test_cfg.rpn.nms_pre', 'test_cfg.rpn.max_per_img', 'test_cfg.rcnn.max_per_img'),
+    }
+    assert changed(mini, paper, 'model') == sizes
+    assert changed(mini, paper, 'optim_wrapper') == {'type', 'loss_scale', 'optimizer.lr'}
+    assert [s.type for s in mini.param_scheduler] == [s.type for s in paper.param_scheduler]
+    assert mini.param_scheduler[1].end == mini.train_cfg.max_epochs
+
+    def kinds(cfg: Config, loader: str) -> list[str]:
+        steps = [step.type for step in cfg[loader].dataset.pipeline]
+        return [step for step in steps if step != 'RandomFlip']
+
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        assert kinds(mini, loader) == kinds(paper, loader)
+        assert mini[loader].dataset.type == paper[loader].dataset.type
+        assert mini[loader].dataset.ann_file == paper[loader].dataset.ann_file
+    assert mini.test_evaluator.metric == paper.test_evaluator.metric == ['bbox', 'segm']
+
+
+def test_windows_matter_on_the_mini_maps() -> None:
+    """The stage-3 map of an image is larger than a window and no multiple of it."""
+    backbone = Config.fromfile(DETECTORS['mask-rcnn'][0]).model.backbone
+    model = MODELS.build({**backbone, 'init_cfg': None})
+    image = torch.rand(1, 3, 128, 160)
+    maps = model(image)
+    assert maps[2].shape[2:] == (8, 10)
+    assert model.blocks3[0].window_size == 4
+    assert [block.window_size for block in model.blocks3] == [4, 4, 4, 0]
+    model.set_stage3_style('global')
+    assert not torch.allclose(model(image)[2], maps[2], atol=1e-4)
+
+
+@pytest.fixture(scope='module')
+def classifier(tmp_path_factory) -> Path:
+    """Weights as the classification demo leaves them, but random."""
+    cfg = Config.fromfile(MINI)
+    backbone = MODELS.build(cfg.model.backbone)
+    path = tmp_path_factory.mktemp('weights') / 'classifier.pth'
+    state = {f'backbone.{key}': value for key, value in backbone.state_dict().items()}
+    head = {'head.fc.weight': torch.zeros(10, 256), 'head.fc.bias': torch.zeros(10)}
+    torch.save(dict(meta={}, state_dict=state | head), path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', DETECTORS)
+def test_detectors_train_and_test(name, mini_root, classifier, tmp_path) -> None:
+    options = {
+        'model.backbone.init_cfg.checkpoint': str(classifier),
+        'model.test_cfg.rcnn.score_thr': 0.0,
+        'train_cfg.max_epochs': 1,
+        'train_cfg.val_interval': 1,
+        'train_dataloader.batch_size': 2,
+        'default_hooks.logger.interval': 1,
+    }
+    for split in ('train', 'val', 'test'):
+        options[f'{split}_dataloader.num_workers'] = 0
+        options[f'{split}_dataloader.dataset.data_root'] = str(mini_root / 'coco')
+    for split in ('val', 'test'):
+        ann_file = mini_root / 'coco/annotations/instances_val2017.json'
+        options[f'{split}_evaluator.ann_file'] = str(ann_file)
+    runner = build(DETECTORS[name][0], options, tmp_path)
+    runner.train()
+    assert runner.iter in (2, 3)  # two orientations, batches of one
+    assert (tmp_path / 'epoch_1.pth').is_file()
+    start = torch.load(classifier)['state_dict']['backbone.blocks3.0.attn.qkv.weight']
+    trained = runner.model.backbone.blocks3[0].attn.qkv.weight
+    assert torch.allclose(trained, start, atol=0.01)
+    assert not torch.equal(trained, start)
+    metrics = runner.test()
+    assert {'coco/bbox_mAP_50', 'coco/segm_mAP_50'} <= set(metrics)

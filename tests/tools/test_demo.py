@@ -10,7 +10,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
+from pycocotools import mask as rle
 
 
 def load(path: Path) -> ModuleType:
@@ -39,13 +41,17 @@ def commands(demo, monkeypatch) -> list[list[str]]:
         if command[0] == 'tools/train.py':
             work_dir = Path(command[command.index('--work-dir') + 1])
             work_dir.mkdir(parents=True, exist_ok=True)
-            (work_dir / 'epoch_16.pth').write_bytes(b'weights')
+            epochs = Config.fromfile(command[1]).train_cfg.max_epochs
+            (work_dir / f'epoch_{epochs}.pth').write_bytes(command[1].encode())
         if command[0] == 'tools/test.py':
-            metrics = {'accuracy/top1': demo.fake_accuracy}
-            Path(command[command.index('--out') + 1]).write_text(json.dumps(metrics))
+            Path(command[command.index('--out') + 1]).write_text(json.dumps(demo.fake_metrics))
 
     monkeypatch.setattr(demo, 'run', run)
-    demo.fake_accuracy = 97.2
+    demo.fake_metrics = {
+        'accuracy/top1': 97.2,
+        'coco/bbox_mAP_50': 0.8123,
+        'coco/segm_mAP_50': 0.7,
+    }
     return asked
 
 
@@ -60,7 +66,7 @@ def test_makes_data_trains_tests_and_draws(demo, commands, tmp_path, capsys) -> 
     ]
     for script, *_ in commands:
         assert (demo.REPO / script).is_file()
-    assert (tmp_path / 'cls/classifier.pth').read_bytes() == b'weights'
+    assert b'digits' in (tmp_path / 'cls/classifier.pth').read_bytes()
     summary = json.loads((tmp_path / 'cls/summary.json').read_text())
     assert summary['value'] == 97.2
     assert Path(summary['run']) == tmp_path / 'cls/run_001'
@@ -68,11 +74,49 @@ def test_makes_data_trains_tests_and_draws(demo, commands, tmp_path, capsys) -> 
 
 
 def test_a_missed_target_is_an_error(demo, commands, monkeypatch, tmp_path) -> None:
-    demo.fake_accuracy = 94.9
+    demo.fake_metrics['accuracy/top1'] = 94.9
     monkeypatch.setattr(sys, 'argv', ['demo.py', 'cls'])
     with pytest.raises(SystemExit, match='the accuracy is 94.9 %, expected at least 95 %'):
         demo.main()
     assert (tmp_path / 'cls/summary.json').is_file()
+
+
+def test_detection_starts_from_the_classifier(demo, commands, tmp_path, capsys) -> None:
+    demo.demo_det()
+    scripts = [command[0] for command in commands]
+    assert scripts[5:] == [
+        'tools/data/make_mini.py',
+        'tools/train.py',
+        'tools/test.py',
+        'tools/visualization/detection_grid.py',
+        'tools/visualization/training_curve.py',
+    ]
+    assert commands[5][1:] == ['coco']
+    for script in scripts:
+        assert (demo.REPO / script).is_file()
+    summary = json.loads((tmp_path / 'det/summary.json').read_text())
+    assert summary['metrics']['coco/bbox_mAP_50'] == dict(value=0.812, target=0.6)
+    assert Path(summary['weights']).read_bytes() == summary['config'].encode()
+    assert 'box AP50 0.812   mask AP50 0.700' in capsys.readouterr().out
+
+    commands.clear()
+    demo.demo_det()
+    assert [command[0] for command in commands] == scripts[5:], 'the classifier is there now'
+    assert (tmp_path / 'det/run_002').is_dir()
+
+
+def test_the_detector_starts_where_the_classification_demo_leaves_its_weights(repo_root) -> None:
+    cfg = Config.fromfile(repo_root / 'configs/mini/mask-rcnn_uniformer-mini-h_fpn_coco-digits.py')
+    weights = load(repo_root / 'tools/demo.py').OUT / 'cls/classifier.pth'
+    assert cfg.model.backbone.init_cfg.checkpoint == str(weights)
+
+
+@pytest.mark.parametrize('masks', [{'coco/segm_mAP_50': 0.49}, {}])
+def test_a_detector_that_misses_its_mark_is_an_error(demo, commands, masks) -> None:
+    demo.fake_metrics = {'accuracy/top1': 97.2, 'coco/bbox_mAP_50': 0.61, **masks}
+    value = masks.get('coco/segm_mAP_50', 0.0)
+    with pytest.raises(demo.DemoError, match=f'mask AP50 is {value:.3f}, expected at least 0.5'):
+        demo.demo_det()
 
 
 def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(demo, tmp_path) -> None:
@@ -84,7 +128,7 @@ def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(demo, tmp_path) -
 
 
 def test_progress_is_one_line_an_epoch(demo, capsys) -> None:
-    progress = demo.Progress('accuracy/top1', 16)
+    progress = demo.Progress({'accuracy/top1': 'accuracy/top1 {:5.1f} %'}, 16)
     for line in (
         '11/20 16:20:03 - mmengine - INFO - Epoch(train)  [2][ 60/125]  lr: 5e-04  loss: 2.0000',
         '11/20 16:20:04 - mmengine - INFO - Epoch(train)  [2][120/125]  lr: 5e-04  loss: 1.0000',
@@ -95,6 +139,20 @@ def test_progress_is_one_line_an_epoch(demo, capsys) -> None:
         progress(line)
     (line,) = capsys.readouterr().out.splitlines()
     assert 'epoch   2 of 16   loss 1.500   accuracy/top1  46.2 %' in line
+
+
+def test_progress_of_several_scores(demo, capsys) -> None:
+    scores = {'coco/bbox_mAP_50': 'box AP50 {:.3f}', 'coco/segm_mAP_50': 'mask AP50 {:.3f}'}
+    progress = demo.Progress(scores, 6)
+    for line in (
+        'Epoch(train)  [2][ 60/120]  lr: 5e-04  loss: 2.0000  loss_rpn_cls: 0.1',
+        'Epoch(val) [2][120/120]    eta: 0:00:00  time: 0.1',
+        'Epoch(val) [2][120/120]    coco/bbox_mAP: 0.3000  coco/bbox_mAP_50: 0.5310  '
+        'coco/segm_mAP: 0.2000  coco/segm_mAP_50: 0.4800  data_time: 0.1',
+    ):
+        progress(line)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert 'epoch   2 of 6   loss 2.000   box AP50 0.531   mask AP50 0.480' in line
 
 
 def test_a_failing_command_ends_the_demo_with_its_output(demo, tmp_path, capsys) -> None:
@@ -127,6 +185,35 @@ def test_prediction_grid(repo_root, tmp_path) -> None:
     assert predictions[0].confidence == pytest.approx(0.7)
     grid.draw(predictions, tmp_path / 'out/grid.png')
     assert min(Image.open(tmp_path / 'out/grid.png').size) > 200
+
+
+def test_detection_grid(repo_root, tmp_path) -> None:
+    grid = load(repo_root / 'tools/visualization/detection_grid.py')
+    rng = np.random.default_rng(0)
+    masks = np.zeros((40, 50, 2), np.uint8, order='F')
+    masks[10:30, 10:40] = 1
+    samples = []
+    for i in range(3):
+        file = tmp_path / f'{i}.png'
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(file)
+        found = dict(
+            bboxes=torch.tensor([[10.0, 10, 40, 30]] * 2),
+            labels=torch.tensor([3, 9]),
+            scores=torch.tensor([0.9 if i else 0.4, 0.1]),
+            masks=rle.encode(masks),
+        )
+        samples.append(dict(img_path=str(file), ori_shape=(40, 50), pred_instances=found))
+    picture, sample = grid.read_sample(samples[1], 4, 0.5)
+    assert picture.shape == (160, 200, 3)
+    assert sample.pred_instances.bboxes.tolist() == [[40, 40, 160, 120]]
+    assert sample.pred_instances.masks.shape == (1, 160, 200)
+    assert sample.pred_instances.masks.sum() == pytest.approx(80 * 120, rel=0.02)
+
+    cfg = Config.fromfile(repo_root / 'configs/mini/mask-rcnn_uniformer-mini-h_fpn_coco-digits.py')
+    assert grid.build_visualizer(cfg).dataset_meta['classes'] == tuple('0123456789')
+    grid.draw(cfg, samples, tmp_path / 'out/grid.png', width=450, height=160, score_thr=0.5)
+    size = Image.open(tmp_path / 'out/grid.png').size
+    assert size == (2 * 200 + 3 * grid.GAP, 2 * 160 + 3 * grid.GAP)
 
 
 def test_training_curve_joins_the_parts_of_a_resumed_run(repo_root, tmp_path) -> None:

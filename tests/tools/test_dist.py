@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_coco import make_coco
 
 DISTRIBUTED = """
 _base_ = [{base!r}]
@@ -18,6 +19,12 @@ train_dataloader = dict(
     dataset=dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')])
 )
 custom_hooks = [dict(type='LossRecorder')]
+"""
+
+DETECTOR = """
+_base_ = [{base!r}]
+custom_imports = dict(imports=['uniformer_mm', 'buffer_recorder'], allow_failed_imports=False)
+custom_hooks = [dict(type='BufferRecorder')]
 """
 
 
@@ -68,6 +75,40 @@ def test_two_processes_equal_one(repo_root, tiny_config, run_cpu, tmp_path):
     (log,) = two.glob('*/vis_data/scalars.json')
     last = [json.loads(x) for x in log.read_text().splitlines() if 'accuracy' in x][-1]
     assert json.loads(metrics.read_text())['accuracy/top1'] == last['accuracy/top1']
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_detector(repo_root, tmp_path):
+    """The mini Cascade, whose heads have SyncBN; both processes evaluate with the same buffers."""
+    data = make_coco(tmp_path / 'coco', classes=tuple('0123456789'))
+    base = repo_root / 'configs/mini/cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits.py'
+    config = tmp_path / 'cascade.py'
+    config.write_text(DETECTOR.format(base=str(base)))
+    options = [
+        *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
+        *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
+        f'val_evaluator.ann_file={data}/annotations/instances_val2017.json',
+        *('train_dataloader.batch_size=1', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1'),
+        *('model.backbone.init_cfg=None', 'model.test_cfg.rcnn.score_thr=0.0'),
+    ]
+    result = run_script(
+        repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'work',
+        '--cfg-options', *options,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert '12 SyncBN layers became BatchNorm' in result.stdout
+    assert 'coco/segm_mAP_50: ' in result.stdout
+
+    first, second = (
+        json.loads((tmp_path / f'work/buffers_{rank}.json').read_text()) for rank in range(2)
+    )
+    assert {name.split('.')[0] for name in first['val']} == {'backbone', 'roi_head'}
+    assert first['train'] != second['train']
+    assert first['val'] == second['val']
+    mean = {name: (first['train'][name] + second['train'][name]) / 2 for name in first['train']}
+    assert first['val'] == pytest.approx(mean, rel=1e-4, abs=1e-4)
+    saved = torch.load(tmp_path / 'work/epoch_1.pth')['state_dict']
+    assert {name: saved[name].double().sum().item() for name in mean} == first['val']
 
 
 @pytest.mark.slow

@@ -1,23 +1,27 @@
 """The built-in small data."""
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as rle
+from pycocotools.coco import COCO
 
 
 @pytest.fixture
 def make_mini(repo_root, monkeypatch) -> ModuleType:
-    """tools/data/make_mini.py, making 60 images."""
+    """tools/data/make_mini.py, making a few images."""
     spec = importlib.util.spec_from_file_location(
         'make_mini', repo_root / 'tools/data/make_mini.py'
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, 'NUM_IMAGES', dict(train=40, val=20))
+    monkeypatch.setattr(module, 'NUM_COCO_IMAGES', dict(train=26, val=6))
     return module
 
 
@@ -39,10 +43,87 @@ def test_imagenet_folders(make_mini, tmp_path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ['imagenet'], 'nothing else is left behind'
 
 
-def test_same_seed_same_files(make_mini, tmp_path) -> None:
-    first = contents(make_mini.make('imagenet', tmp_path / 'a', seed=3))
-    assert contents(make_mini.make('imagenet', tmp_path / 'b', seed=3)) == first
-    assert contents(make_mini.make('imagenet', tmp_path / 'c', seed=4)) != first
+@pytest.mark.parametrize('name', ['imagenet', 'coco'])
+def test_same_seed_same_files(name, make_mini, tmp_path) -> None:
+    first = contents(make_mini.make(name, tmp_path / 'a', seed=3))
+    assert contents(make_mini.make(name, tmp_path / 'b', seed=3)) == first
+    assert contents(make_mini.make(name, tmp_path / 'c', seed=4)) != first
+
+
+@pytest.fixture
+def coco(make_mini, tmp_path) -> dict[str, COCO]:
+    root = make_mini.make('coco', tmp_path)
+    assert sorted(p.name for p in root.iterdir() if p.is_dir()) == [
+        'annotations',
+        'train2017',
+        'val2017',
+    ]
+    return {
+        split: COCO(root / f'annotations/instances_{split}2017.json') for split in ('train', 'val')
+    }
+
+
+def test_coco_files_are_true_to_the_format(coco, make_mini, tmp_path) -> None:
+    for split, count in make_mini.NUM_COCO_IMAGES.items():
+        dataset = coco[split].dataset
+        assert set(dataset) == {'info', 'licenses', 'images', 'annotations', 'categories'}
+        assert [(c['id'], c['name']) for c in dataset['categories']] == [
+            (digit + 1, str(digit)) for digit in range(10)
+        ]
+        assert len(coco[split].imgs) == len(dataset['images']) == count
+        assert len(coco[split].anns) == len(dataset['annotations']) > 2 * count
+        for image in dataset['images']:
+            picture = Image.open(tmp_path / f'coco/{split}2017' / image['file_name'])
+            assert picture.size == (image['width'], image['height'])
+            assert sorted(picture.size) == [128, 160]
+        for annotation in dataset['annotations']:
+            assert annotation['image_id'] in coco[split].imgs
+            assert annotation['iscrowd'] == 0
+            assert set(map(len, annotation['segmentation'])) <= set(range(6, 1000, 2))
+    assert not coco['train'].imgToAnns[25], 'some images have no object, as in COCO'
+    assert json.loads((tmp_path / 'coco' / make_mini.MARKER).read_text())['counts'] == (
+        make_mini.NUM_COCO_IMAGES
+    )
+
+
+def test_coco_boxes_areas_and_masks_agree(coco) -> None:
+    extents = []
+    for image_id, image in coco['train'].imgs.items():
+        total = np.zeros((image['height'], image['width']), int)
+        for annotation in coco['train'].imgToAnns[image_id]:
+            mask = coco['train'].annToMask(annotation)
+            total += mask
+            left, top, width, height = annotation['bbox']
+            assert min(left, top) >= 0
+            assert left + width <= image['width']
+            assert top + height <= image['height']
+            rows, columns = np.nonzero(mask)
+            assert [columns.min(), rows.min()] == pytest.approx([left, top], abs=1)
+            ends = [left + width, top + height]
+            assert [columns.max() + 1, rows.max() + 1] == pytest.approx(ends, abs=1)
+            assert mask.sum() == pytest.approx(annotation['area'], rel=0.12)
+            extents.append(max(width, height))
+        assert total.max(initial=0) <= 1, 'no two digits share ink'
+    assert min(extents) < 32
+    assert max(extents) > 64
+
+
+def test_an_outline_keeps_the_holes_and_drops_specks(make_mini) -> None:
+    rows, columns = np.mgrid[:40, :30] + 0.5
+    radius = np.hypot((rows - 20) / 20, (columns - 15) / 15)
+    ink = np.float64((radius < 0.9) & (radius > 0.5))
+    ink[0, 0] = 0.4
+    polygons = make_mini.outline(ink)
+    assert len(polygons) == 2
+    assert sum(map(make_mini.area_of, polygons)) == pytest.approx(ink[1:].sum(), rel=0.03)
+    mask = rle.decode(rle.merge(rle.frPyObjects([p.ravel().tolist() for p in polygons], 40, 30)))
+    assert (mask != (ink > 0.5)).mean() < 0.03
+    assert not mask[20, 15]
+    assert mask[4, 15], 'the cut through the hole leaves no gap'
+
+
+def test_area_of_a_triangle(make_mini) -> None:
+    assert make_mini.area_of(np.array([[0, 0], [4, 0], [4, 3]])) == 6
 
 
 def test_splits_share_neither_scans_nor_photographs(make_mini) -> None:

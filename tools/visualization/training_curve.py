@@ -71,7 +71,7 @@ def draw(
     for (key, label), colour in zip(metrics.items(), COLOURS, strict=False):
         points = [(record['step'], record[key]) for record in val if key in record]
         if points:
-            label = f'{label}: {points[-1][1]:.1f}'
+            label = f'{label}: {points[-1][1]:.3g}'
             right.plot(*zip(*points, strict=True), 'o-', color=colour, markersize=4, label=label)
     if target is not None:
         right.axhline(target, color=GREY, linewidth=1, linestyle=':', label=f'target {target:g}')

@@ -1,4 +1,10 @@
-from .hooks import CheckpointGuardHook, EpochSeedHook, FiniteLossHook
+from .hooks import CheckpointGuardHook, ClassCheckHook, EpochSeedHook, FiniteLossHook
 from .schedules import WarmupCosineLR
 
-__all__ = ['CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook', 'WarmupCosineLR']
+__all__ = [
+    'CheckpointGuardHook',
+    'ClassCheckHook',
+    'EpochSeedHook',
+    'FiniteLossHook',
+    'WarmupCosineLR',
+]

@@ -58,6 +58,10 @@ def explain(error: BaseException) -> str | None:
         return text
     if isinstance(error, FileNotFoundError):
         return f'{text}. Check the paths in the config (data: docs/data.md).'
+    if isinstance(error, AssertionError) and 'failed to load image' in text:
+        return f'{text.rpartition("AssertionError: ")[2]}: it is damaged, or no image.'
+    if '!buf.empty()' in text:  # OpenCV does not say which
+        return 'An image file is empty (0 bytes); list such files with: find DATA -type f -empty'
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return (
             'The GPU has not enough memory. Lower train_dataloader.batch_size (with '
@@ -66,6 +70,12 @@ def explain(error: BaseException) -> str | None:
         )
     if isinstance(error, KeyError) and ' registry. ' in text:
         return explain_registry(text)
+    if 'need at least one array to concatenate' in text:  # from mmengine's BaseDataset
+        return (
+            'A data set has no image left. Left out are images below filter_cfg.min_size and, with '
+            'filter_empty_gt, those without an object of the classes in the config: '
+            'metainfo=dict(classes=...) must give names of the annotation file.'
+        )
     if _is_raised_by_build(error):
         return (
             f'The config cannot be built: {type(error).__name__}: {text} ({_DEBUG}=1 shows where.)'

@@ -1,5 +1,6 @@
 from .checkpoint_guard import CheckpointGuardHook
+from .class_check import ClassCheckHook
 from .epoch_seed import EpochSeedHook
 from .finite_loss import FiniteLossHook
 
-__all__ = ['CheckpointGuardHook', 'EpochSeedHook', 'FiniteLossHook']
+__all__ = ['CheckpointGuardHook', 'ClassCheckHook', 'EpochSeedHook', 'FiniteLossHook']

@@ -68,10 +68,10 @@ class CheckpointGuardHook(Hook):
             check_file(Path(path).expanduser())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Bring the checkpoint to the model's layout and load it strictly.
+        """Load the checkpoint strictly before the runner does.
 
         Raises:
-            CheckpointError: Lists everything that does not fit.
+            CheckpointError: If it does not fit, or a run is to be resumed from bare weights.
         """
         source = self._path(runner) or 'The checkpoint'
         if runner._resume and not {'meta', 'message_hub'} <= checkpoint.keys():
@@ -79,7 +79,21 @@ class CheckpointGuardHook(Hook):
                 f'{source} holds weights but no state of a training run, so nothing can be '
                 'resumed from it: give it as load_from, without resume.'
             )
-        model = self._unwrap(runner.model)
+        self.load(self._unwrap(runner.model), checkpoint, source, runner._resume)
+
+    def load(self, model: nn.Module, checkpoint: dict, source: str, resume: bool = False) -> None:
+        """Bring a checkpoint to the layout of ``model`` in place and load it strictly.
+
+        Args:
+            model: The whole model.
+            checkpoint: What the file holds.
+            source: Name of the file, for messages.
+            resume: Whether a training run continues, so that heads must fit in any case. Defaults
+                to False.
+
+        Raises:
+            CheckpointError: Lists everything that does not fit.
+        """
         own = model.state_dict()
         weights = parse_checkpoint(checkpoint, source)
         backbone = getattr(model, 'backbone', None)
@@ -91,9 +105,7 @@ class CheckpointGuardHook(Hook):
             check_head_dim(backbone, weights)
 
         differences = Differences.between(own, state)
-        ignored = {
-            key for kind in differences for key in kind if self._is_ignored(key, runner._resume)
-        }
+        ignored = {key for kind in differences for key in kind if self._is_ignored(key, resume)}
         for key in ignored:
             state.pop(key, None)
             # EMAHook swaps the two dicts name by name.

@@ -1,0 +1,59 @@
+# What the mini detectors share: tools/data/make_mini.py's digits, and a size for 2 CPU cores. Each
+# config puts these in their places, since two bases cannot both hold `model` or `train_dataloader`.
+digits_model = dict(
+    backbone=dict(
+        depths=(1, 2, 4, 1),
+        embed_dims=(32, 64, 128, 256),
+        head_dim=32,
+        drop_path_rate=0.0,
+        # The stage-3 map of a 128 x 160 image is 8 x 10: windows cut it, and cut it unevenly.
+        window_size=4,
+        with_cp=False,
+        init_cfg=dict(checkpoint='work_dirs/demo/cls/classifier.pth'),
+    ),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
+    # Anchors of half the size: digits of 18 to 88 pixels.
+    rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4])),
+    test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100), rcnn=dict(max_per_img=30)),
+)
+digits_roi_head = dict(
+    # From which size on a digit is cut from coarser maps: all would be cut from the finest one.
+    bbox_roi_extractor=dict(out_channels=64, finest_scale=14),
+    mask_roi_extractor=dict(out_channels=64, finest_scale=28),
+    mask_head=dict(in_channels=64, conv_out_channels=64, num_classes=10),
+)
+digits_bbox_head = dict(in_channels=64, fc_out_channels=256, num_classes=10)
+digits_rpn_train_cfg = dict(
+    rpn=dict(sampler=dict(num=64)), rpn_proposal=dict(nms_pre=300, max_per_img=100)
+)
+
+digits_test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(160, 128), keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
+]
+digits_dataset = dict(
+    data_root='data/mini/coco',
+    metainfo=dict(
+        classes=tuple('0123456789'),
+        # A colour for each digit, easy to tell from its neighbours.
+        palette=[
+            *((230, 25, 75), (60, 180, 75), (255, 225, 25), (67, 99, 216), (245, 130, 49)),
+            *((145, 30, 180), (66, 212, 244), (240, 50, 230), (191, 239, 69), (250, 190, 212)),
+        ],
+    ),
+)
+digits_val_dataloader = dict(
+    num_workers=1, dataset=dict(**digits_dataset, pipeline=digits_test_pipeline)
+)
+digits_evaluator = dict(ann_file='data/mini/coco/annotations/instances_val2017.json')
+
+digits_param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=101),
+    dict(type='MultiStepLR', begin=0, end=4, by_epoch=True, milestones=[3], gamma=0.1),
+]
+digits_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2))

@@ -1,0 +1,177 @@
+"""Images of any size and broken data, in the detection configs' own pipelines."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from tiny_coco import CLASSES, SIZES, make_coco, make_runner, shrink, shrink_backbone, use_data
+
+from uniformer_mm import launch
+
+pytest.importorskip('mmdet')
+
+MASK = 'mask-rcnn_uniformer-s-h14_fpn_amp-ms-crop-3x_coco'
+CASCADE = 'cascade-mask-rcnn_uniformer-s-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_coco'
+TRAIN_FILE = 'annotations/instances_train2017.json'
+
+
+@pytest.fixture
+def make_cfg(repo_root, tmp_path, monkeypatch):
+    """A function that makes data and a config for it: a leaf with a tiny backbone, no weights."""
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: '# left out'))
+
+    def make(
+        sizes: Sequence[tuple[int, int]] = SIZES,
+        name: str = MASK,
+        by: int = 8,
+        num_empty: int = 1,
+        classes: Sequence[str] = CLASSES,
+    ) -> Config:
+        root = make_coco(tmp_path / 'coco', sizes, num_empty=num_empty)
+        path = repo_root / f'configs/coco_det/{name}.py'
+        cfg, _ = launch.load_config(str(path), {'train_cfg.max_epochs': 1})
+        use_data(cfg, root, classes)
+        shrink(cfg, by)
+        shrink_backbone(cfg)
+        return cfg
+
+    return make
+
+
+@pytest.fixture
+def train_file(tmp_path) -> Path:
+    return tmp_path / 'coco' / TRAIN_FILE
+
+
+def assert_fits(sample, size: tuple[int, int]) -> None:
+    """Boxes and masks are those of the image as it is on the disk."""
+    width, height = size
+    assert sample.ori_shape == (height, width)
+    predicted = sample.pred_instances
+    assert len(predicted) > 0
+    assert predicted.masks.shape[1:] == (height, width)
+    limit = torch.tensor([width, height, width, height]) + 1e-3
+    assert ((predicted.bboxes >= 0) & (predicted.bboxes <= limit)).all()
+    assert predicted.scores.isfinite().all()
+
+
+SMALL = [(1, 1), (1, 160), (160, 1), (3, 7), (31, 33), (160, 120)]
+
+
+@pytest.mark.parametrize('name', [MASK, pytest.param(CASCADE, marks=pytest.mark.slow)])
+def test_every_size_is_tested(make_cfg, tmp_path, name) -> None:
+    cfg = make_cfg(SMALL, name)
+    runner = make_runner(cfg, tmp_path / 'work')
+    with torch.no_grad():
+        samples = [runner.model.eval().test_step(b)[0] for b in runner.test_dataloader]
+    for sample, size in zip(samples, SMALL, strict=True):
+        assert_fits(sample, size)
+    assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= runner.test().keys()
+
+
+@pytest.mark.slow
+def test_true_test_size(make_cfg, tmp_path) -> None:
+    """From 1 x 1 to 1333 x 800, through the paper's own resizing to 1333 x 800."""
+    sizes = [(1, 1), (1333, 800), (17, 1000)]
+    runner = make_runner(make_cfg(sizes, by=1), tmp_path / 'work')
+    shapes = []
+    for batch, size in zip(runner.test_dataloader, sizes, strict=True):
+        with torch.no_grad():
+            (sample,) = runner.model.eval().test_step(batch)
+        assert_fits(sample, size)
+        shapes.append(sample.batch_input_shape)
+    assert shapes == [(800, 800), (800, 1344), (1344, 32)]
+
+
+@pytest.mark.parametrize('name', [MASK, pytest.param(CASCADE, marks=pytest.mark.slow)])
+def test_every_size_from_32_is_trained(make_cfg, tmp_path, name) -> None:
+    """Images below filter_cfg.min_size are left out, as the config says."""
+    cfg = make_cfg([(1, 1), (31, 200), (32, 32), (32, 300), (300, 32), (160, 120)], name)
+    cfg.train_dataloader.dataset.filter_cfg.filter_empty_gt = False
+    cfg.model.train_cfg.rpn.allowed_border = -1  # the anchors are as large as ever
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.train_cfg.max_epochs = 2
+    runner = make_runner(cfg, tmp_path / 'work')
+    assert len(runner.train_dataloader.dataset) == 4
+    runner.train()
+    assert runner.iter == 4
+    assert all(p.isfinite().all() for p in runner.model.parameters())
+
+
+@pytest.mark.parametrize('name', [MASK, pytest.param(CASCADE, marks=pytest.mark.slow)])
+def test_images_without_objects_are_trained(make_cfg, tmp_path, name) -> None:
+    """They reach every parameter, or distributed training would wait for ever."""
+    cfg = make_cfg(SIZES[:2], name, num_empty=2)
+    cfg.train_dataloader.dataset.filter_cfg.filter_empty_gt = False
+    runner = make_runner(cfg, tmp_path / 'work')
+    model = runner.model.train()
+    (batch,) = runner.train_dataloader
+    assert all(len(sample.gt_instances) == 0 for sample in batch['data_samples'])
+    losses = model(**model.data_preprocessor(batch, training=True), mode='loss')
+    loss, _ = model.parse_losses(losses)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def refuse(cfg: Config, work_dir: Path) -> str:
+    """Train; return what tools/train.py would print instead of a traceback."""
+    with pytest.raises(Exception) as error:  # noqa: B017
+        make_runner(cfg, work_dir).train()
+    message = launch.errors.explain(error.value)
+    assert message is not None, repr(error.value)
+    return message
+
+
+def test_no_image_with_objects(make_cfg, tmp_path) -> None:
+    assert 'no image left' in refuse(make_cfg(num_empty=len(SIZES)), tmp_path / 'work')
+
+
+def test_no_annotations_at_all(make_cfg, train_file, tmp_path) -> None:
+    cfg = make_cfg()
+    train_file.write_text(json.dumps(json.loads(train_file.read_text()) | {'annotations': []}))
+    assert 'no image left' in refuse(cfg, tmp_path / 'work')
+
+
+def test_classes_of_another_data_set(make_cfg, tmp_path) -> None:
+    assert 'must give names of the annotation file' in refuse(
+        make_cfg(classes=('cat', 'dog')), tmp_path / 'work'
+    )
+
+
+def test_classes_in_another_order(make_cfg, tmp_path) -> None:
+    message = refuse(make_cfg(classes=('bar', 'square')), tmp_path / 'work')
+    assert 'do not fit' in message and 'in the order of the file' in message
+
+
+def test_category_ids_that_do_not_match(make_cfg, train_file, tmp_path) -> None:
+    cfg = make_cfg()
+    content = json.loads(train_file.read_text())
+    content['annotations'][0]['category_id'] = 1
+    train_file.write_text(json.dumps(content))
+    assert 'category_id [1], which its "categories" do not define' in refuse(cfg, tmp_path / 'work')
+
+
+def test_heads_of_another_number_of_classes(make_cfg, tmp_path) -> None:
+    cfg = make_cfg()
+    cfg.model.roi_head.bbox_head.num_classes = 80
+    with pytest.raises(AssertionError, match=r'`num_classes` \(80\).*does not match'):
+        make_runner(cfg, tmp_path / 'work').train()
+
+
+@pytest.mark.parametrize('kind', ['truncated', 'empty', 'missing'])
+def test_broken_image(make_cfg, tmp_path, kind) -> None:
+    """Read by a data worker, whose error arrives as text."""
+    cfg = make_cfg()
+    cfg.train_dataloader.num_workers = 1
+    image = tmp_path / 'coco/train2017/000000000001.jpg'
+    if kind == 'missing':
+        image.unlink()
+    else:
+        content = image.read_bytes()
+        image.write_bytes(dict(truncated=content[:200], empty=b'')[kind])
+    message = refuse(cfg, tmp_path / 'work')
+    assert ('0 bytes' if kind == 'empty' else str(image)) in message
