@@ -76,6 +76,7 @@ def draw(
     if target is not None:
         right.axhline(target, color=GREY, linewidth=1, linestyle=':', label=f'target {target:g}')
     right.set(xlabel='epoch', title='Validation')
+    right.xaxis.get_major_locator().set_params(integer=True)
     right.grid(axis='y', alpha=0.25)
     right.legend(frameon=False, loc='lower right')
     out.parent.mkdir(parents=True, exist_ok=True)
