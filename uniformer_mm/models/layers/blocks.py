@@ -131,8 +131,8 @@ class GlobalBlock(_Block):
     def _attend(self, tokens: Tensor, size: torch.Size) -> Tensor:
         if not self.window_size:
             return self.attn(tokens)
-        # The padding is part of the design: padded tokens are attended to, not masked
-        # (paper code; Mask R-CNN numbers depend on it).
+        # Padded tokens are attended to, not masked, as in the original code: the released dense
+        # weights were trained so.
         window = (self.window_size,) * len(size)
         windows = window_partition(tokens.unflatten(1, size), window)
         return window_reverse(self.attn(windows), window, size).flatten(1, -2)
