@@ -1,17 +1,12 @@
 """The mini configs are the paper's pipelines, smaller, and run on the made data."""
 
-import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from mini_run import build, changed
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.runner import Runner
-
-from uniformer_mm import launch
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 MINI = CONFIGS / 'mini/uniformer-mini_1xb32_digits.py'
@@ -26,34 +21,6 @@ DETECTORS = {
         / 'coco_det/cascade-mask-rcnn_uniformer-s-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py',
     ),
 }
-
-
-@pytest.fixture(scope='module')
-def mini_root(repo_root, tmp_path_factory) -> Path:
-    spec = importlib.util.spec_from_file_location(
-        'make_mini', repo_root / 'tools/data/make_mini.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.NUM_IMAGES = dict(train=64, val=20)
-    module.NUM_COCO_IMAGES = dict(train=4, val=3)
-    root = tmp_path_factory.mktemp('mini')
-    for name in module.MAKERS:
-        module.make(name, root)
-    return root
-
-
-@pytest.fixture(scope='module')
-def mini_data(mini_root) -> Path:
-    return mini_root / 'imagenet'
-
-
-def build(config: Path, options: dict[str, Any], work_dir: Path) -> Runner:
-    cfg, notes = launch.load_config(str(config), options)
-    launch.set_work_dir(cfg, str(config), str(work_dir))
-    launch.set_loaders(cfg, ('train', 'val', 'test'))
-    launch.set_hooks(cfg, training=True)
-    return launch.build_runner(cfg, notes)
 
 
 def test_steps_of_the_paper_are_all_there() -> None:
@@ -78,10 +45,11 @@ def test_steps_of_the_paper_are_all_there() -> None:
     assert mini.param_scheduler.T_max == mini.train_cfg.max_epochs
 
 
-def test_trains_and_tests(mini_data: Path, tmp_path: Path) -> None:
+def test_trains_and_tests(mini_data, tmp_path) -> None:
+    root = mini_data('imagenet', train=64, val=20)
     options = {'train_cfg.max_epochs': 2, 'train_dataloader.num_workers': 0}
     for split in ('train', 'val', 'test'):
-        options[f'{split}_dataloader.dataset.data_root'] = str(mini_data)
+        options[f'{split}_dataloader.dataset.data_root'] = str(root)
         options[f'{split}_dataloader.num_workers'] = 0
     runner = build(MINI, options, tmp_path)
     runner.train()
@@ -91,25 +59,6 @@ def test_trains_and_tests(mini_data: Path, tmp_path: Path) -> None:
     metrics = runner.test()
     assert set(metrics) == {'accuracy/top1', 'accuracy/top5'}
     assert (tmp_path / 'epoch_2.pth').is_file()
-
-
-def leaves(node: Any, path: str = '') -> Iterator[tuple[str, Any]]:
-    """Every entry of a nested config with its dotted name."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from leaves(value, f'{path}.{key}' if path else key)
-    elif isinstance(node, list) and node and isinstance(node[0], dict):
-        for index, value in enumerate(node):
-            yield from leaves(value, f'{path}.{index}')
-    else:
-        yield path, node
-
-
-def changed(mini: Config, paper: Config, part: str) -> set[str]:
-    """Names of what the mini config changes, with the number of a cascade's stage left out."""
-    ours, theirs = (dict(leaves(cfg[part])) for cfg in (mini, paper))
-    keys = {key for key in ours | theirs if ours.get(key) != theirs.get(key)} - {'_scope_'}
-    return {'.'.join(name for name in key.split('.') if not name.isdigit()) for key in keys}
 
 
 @pytest.mark.parametrize(('mini', 'paper'), DETECTORS.values(), ids=DETECTORS)
@@ -159,21 +108,10 @@ def test_windows_matter_on_the_mini_maps() -> None:
     assert not torch.allclose(model(image)[2], maps[2], atol=1e-4)
 
 
-@pytest.fixture(scope='module')
-def classifier(tmp_path_factory) -> Path:
-    """Weights as the classification demo leaves them, but random."""
-    cfg = Config.fromfile(MINI)
-    backbone = MODELS.build(cfg.model.backbone)
-    path = tmp_path_factory.mktemp('weights') / 'classifier.pth'
-    state = {f'backbone.{key}': value for key, value in backbone.state_dict().items()}
-    head = {'head.fc.weight': torch.zeros(10, 256), 'head.fc.bias': torch.zeros(10)}
-    torch.save(dict(meta={}, state_dict=state | head), path)
-    return path
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize('name', DETECTORS)
-def test_detectors_train_and_test(name, mini_root, classifier, tmp_path) -> None:
+def test_detectors_train_and_test(name, mini_data, classifier, tmp_path) -> None:
+    root = mini_data('coco', train=4, val=3)
     options = {
         'model.backbone.init_cfg.checkpoint': str(classifier),
         'model.test_cfg.rcnn.score_thr': 0.0,
@@ -184,9 +122,9 @@ def test_detectors_train_and_test(name, mini_root, classifier, tmp_path) -> None
     }
     for split in ('train', 'val', 'test'):
         options[f'{split}_dataloader.num_workers'] = 0
-        options[f'{split}_dataloader.dataset.data_root'] = str(mini_root / 'coco')
+        options[f'{split}_dataloader.dataset.data_root'] = str(root)
     for split in ('val', 'test'):
-        ann_file = mini_root / 'coco/annotations/instances_val2017.json'
+        ann_file = root / 'annotations/instances_val2017.json'
         options[f'{split}_evaluator.ann_file'] = str(ann_file)
     runner = build(DETECTORS[name][0], options, tmp_path)
     runner.train()

@@ -1,38 +1,33 @@
 """The built-in small data."""
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
+import make_mini
 import numpy as np
 import pytest
+from mini import coco as coco_data
+from mini import drawing, imagenet
 from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
+COUNTS = dict(imagenet=dict(train=40, val=20), coco=dict(train=26, val=6))
 
-@pytest.fixture
-def make_mini(repo_root, monkeypatch) -> ModuleType:
-    """tools/data/make_mini.py, making a few images."""
-    spec = importlib.util.spec_from_file_location(
-        'make_mini', repo_root / 'tools/data/make_mini.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, 'NUM_IMAGES', dict(train=40, val=20))
-    monkeypatch.setattr(module, 'NUM_COCO_IMAGES', dict(train=26, val=6))
-    return module
+
+def make(name: str, out: Path, seed: int = 0) -> Path:
+    """A few images of a data set."""
+    return make_mini.make(name, out, seed, COUNTS[name])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob('*') if p.is_file()}
 
 
-def test_imagenet_folders(make_mini, tmp_path) -> None:
-    root = make_mini.make('imagenet', tmp_path)
+def test_imagenet_folders(tmp_path) -> None:
+    root = make('imagenet', tmp_path)
     assert root == tmp_path / 'imagenet'
-    for split, count in make_mini.NUM_IMAGES.items():
+    for split, count in COUNTS['imagenet'].items():
         assert sorted(p.name for p in (root / split).iterdir()) == list('0123456789')
         files = list((root / split).glob('*/*.png'))
         assert len(files) == count
@@ -44,15 +39,15 @@ def test_imagenet_folders(make_mini, tmp_path) -> None:
 
 
 @pytest.mark.parametrize('name', ['imagenet', 'coco'])
-def test_same_seed_same_files(name, make_mini, tmp_path) -> None:
-    first = contents(make_mini.make(name, tmp_path / 'a', seed=3))
-    assert contents(make_mini.make(name, tmp_path / 'b', seed=3)) == first
-    assert contents(make_mini.make(name, tmp_path / 'c', seed=4)) != first
+def test_same_seed_same_files(name, tmp_path) -> None:
+    first = contents(make(name, tmp_path / 'a', seed=3))
+    assert contents(make(name, tmp_path / 'b', seed=3)) == first
+    assert contents(make(name, tmp_path / 'c', seed=4)) != first
 
 
 @pytest.fixture
-def coco(make_mini, tmp_path) -> dict[str, COCO]:
-    root = make_mini.make('coco', tmp_path)
+def coco(tmp_path) -> dict[str, COCO]:
+    root = make('coco', tmp_path)
     assert sorted(p.name for p in root.iterdir() if p.is_dir()) == [
         'annotations',
         'train2017',
@@ -63,8 +58,8 @@ def coco(make_mini, tmp_path) -> dict[str, COCO]:
     }
 
 
-def test_coco_files_are_true_to_the_format(coco, make_mini, tmp_path) -> None:
-    for split, count in make_mini.NUM_COCO_IMAGES.items():
+def test_coco_files_are_true_to_the_format(coco, tmp_path) -> None:
+    for split, count in COUNTS['coco'].items():
         dataset = coco[split].dataset
         assert set(dataset) == {'info', 'licenses', 'images', 'annotations', 'categories'}
         assert [(c['id'], c['name']) for c in dataset['categories']] == [
@@ -81,8 +76,9 @@ def test_coco_files_are_true_to_the_format(coco, make_mini, tmp_path) -> None:
             assert annotation['iscrowd'] == 0
             assert set(map(len, annotation['segmentation'])) <= set(range(6, 1000, 2))
     assert not coco['train'].imgToAnns[25], 'some images have no object, as in COCO'
-    assert json.loads((tmp_path / 'coco' / make_mini.MARKER).read_text())['counts'] == (
-        make_mini.NUM_COCO_IMAGES
+    assert (
+        json.loads((tmp_path / 'coco' / make_mini.MARKER).read_text())['recipe']['counts']
+        == (COUNTS['coco'])
     )
 
 
@@ -108,73 +104,71 @@ def test_coco_boxes_areas_and_masks_agree(coco) -> None:
     assert max(extents) > 64
 
 
-def test_an_outline_keeps_the_holes_and_drops_specks(make_mini) -> None:
+def test_an_outline_keeps_the_holes_and_drops_specks() -> None:
     rows, columns = np.mgrid[:40, :30] + 0.5
     radius = np.hypot((rows - 20) / 20, (columns - 15) / 15)
     ink = np.float64((radius < 0.9) & (radius > 0.5))
     ink[0, 0] = 0.4
-    polygons = make_mini.outline(ink)
+    polygons = coco_data.outline(ink)
     assert len(polygons) == 2
-    assert sum(map(make_mini.area_of, polygons)) == pytest.approx(ink[1:].sum(), rel=0.03)
+    assert sum(map(coco_data.area_of, polygons)) == pytest.approx(ink[1:].sum(), rel=0.03)
     mask = rle.decode(rle.merge(rle.frPyObjects([p.ravel().tolist() for p in polygons], 40, 30)))
     assert (mask != (ink > 0.5)).mean() < 0.03
     assert not mask[20, 15]
     assert mask[4, 15], 'the cut through the hole leaves no gap'
 
 
-def test_area_of_a_triangle(make_mini) -> None:
-    assert make_mini.area_of(np.array([[0, 0], [4, 0], [4, 3]])) == 6
+def test_area_of_a_triangle() -> None:
+    assert coco_data.area_of(np.array([[0, 0], [4, 0], [4, 3]])) == 6
 
 
-def test_splits_share_neither_scans_nor_photographs(make_mini) -> None:
-    train, val = make_mini.load_glyphs('train'), make_mini.load_glyphs('val')
+def test_splits_share_neither_scans_nor_photographs() -> None:
+    train, val = drawing.load_glyphs('train'), drawing.load_glyphs('val')
     assert len(train) + len(val) == 1797
     assert len(val) == 360
     assert {label for _, label in val} == set(range(10))
     scans = {scan.tobytes() for scan, _ in train}
     assert not scans & {scan.tobytes() for scan, _ in val}
-    for left, right in zip(
-        make_mini.load_photos('train'), make_mini.load_photos('val'), strict=True
-    ):
+    for left, right in zip(drawing.load_photos('train'), drawing.load_photos('val'), strict=True):
         assert left.shape[1] + right.shape[1] < 640
         assert left.shape[0] == right.shape[0] == 427
 
 
-def test_a_digit_stays_inside_the_centre_crop(make_mini) -> None:
+def test_a_digit_stays_inside_the_centre_crop() -> None:
     rng = np.random.default_rng(0)
-    for glyph, _ in make_mini.load_glyphs('val')[:50]:
-        ink = make_mini.draw_glyph(glyph, make_mini.DIGIT_EXTENT[1], rng)
-        assert max(ink.shape) == make_mini.DIGIT_EXTENT[1] <= make_mini.SIDE * 7 / 8
+    for glyph, _ in drawing.load_glyphs('val')[:50]:
+        ink = drawing.draw_glyph(glyph, imagenet.EXTENT[1], rng)
+        assert max(ink.shape) == imagenet.EXTENT[1] <= imagenet.SIDE * 7 / 8
         assert 0.1 < ink.mean() < 0.9
 
 
-def test_again_is_a_no_op_and_another_seed_replaces(make_mini, tmp_path, capsys) -> None:
-    root = make_mini.make('imagenet', tmp_path)
+def test_again_is_a_no_op_and_another_seed_replaces(tmp_path, capsys) -> None:
+    root = make('imagenet', tmp_path)
     stamp = (root / make_mini.MARKER).stat().st_mtime_ns
     before = contents(root)
-    make_mini.make('imagenet', tmp_path)
+    make('imagenet', tmp_path)
     assert 'up to date' in capsys.readouterr().out
     assert (root / make_mini.MARKER).stat().st_mtime_ns == stamp
-    make_mini.make('imagenet', tmp_path, seed=1)
+    make('imagenet', tmp_path, seed=1)
     assert contents(root) != before
 
 
-def test_a_foreign_folder_is_left_alone(make_mini, tmp_path) -> None:
+def test_a_foreign_folder_is_left_alone(tmp_path) -> None:
     (tmp_path / 'imagenet').mkdir()
     (tmp_path / 'imagenet' / 'mine.txt').write_text('mine')
     with pytest.raises(make_mini.MiniDataError, match='was not made by this script'):
-        make_mini.make('imagenet', tmp_path)
+        make('imagenet', tmp_path)
     assert contents(tmp_path / 'imagenet') == {'mine.txt': b'mine'}
 
 
-def test_an_interrupted_make_leaves_nothing(make_mini, tmp_path, monkeypatch) -> None:
-    def fail(root: Path, seed: int) -> dict[str, int]:
+def test_an_interrupted_make_leaves_nothing(tmp_path, monkeypatch) -> None:
+    def fail(root: Path, seed: int, counts: dict[str, int]) -> None:
         (root / 'half').write_text('half')
         raise OSError('disk full')
 
-    monkeypatch.setitem(make_mini.MAKERS, 'imagenet', fail)
+    monkeypatch.setattr(imagenet, 'make', fail)
     with pytest.raises(OSError, match='disk full'):
-        make_mini.make('imagenet', tmp_path)
+        make('imagenet', tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

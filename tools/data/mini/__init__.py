@@ -1,0 +1,1 @@
+"""The built-in small data sets, a module each: ``make`` writes one, ``COUNTS`` are its images."""
