@@ -1,5 +1,6 @@
 """The demo, with its commands replaced, and the pictures it asks for."""
 
+import dataclasses
 import importlib.util
 import json
 import pickle
@@ -56,7 +57,7 @@ def commands(demo, monkeypatch) -> list[list[str]]:
 
 
 def test_makes_data_trains_tests_and_draws(demo, commands, tmp_path, capsys) -> None:
-    demo.demo_cls()
+    demo.run_demo('cls')
     assert [command[0] for command in commands] == [
         'tools/data/make_mini.py',
         'tools/train.py',
@@ -68,21 +69,24 @@ def test_makes_data_trains_tests_and_draws(demo, commands, tmp_path, capsys) -> 
         assert (demo.REPO / script).is_file()
     assert b'digits' in (tmp_path / 'cls/classifier.pth').read_bytes()
     summary = json.loads((tmp_path / 'cls/summary.json').read_text())
-    assert summary['value'] == 97.2
+    assert summary['metrics']['accuracy/top1']['value'] == 97.2
     assert Path(summary['run']) == tmp_path / 'cls/run_001'
-    assert 'Top-1 accuracy on held-out digits: 97.2 %' in capsys.readouterr().out
+    assert 'Held-out data: top-1 accuracy (%) 97.2' in capsys.readouterr().out
+    page = (tmp_path / 'index.html').read_text()
+    assert '<b>top-1 accuracy (%) 97.2</b> (expected at least 95)' in page
+    assert '<img src="cls/classifiers.png"' in page
 
 
 def test_a_missed_target_is_an_error(demo, commands, monkeypatch, tmp_path) -> None:
     demo.fake_metrics['accuracy/top1'] = 94.9
     monkeypatch.setattr(sys, 'argv', ['demo.py', 'cls'])
-    with pytest.raises(SystemExit, match='the accuracy is 94.9 %, expected at least 95 %'):
+    with pytest.raises(SystemExit, match=r'top-1 accuracy \(%\) 94.9, expected at least 95'):
         demo.main()
     assert (tmp_path / 'cls/summary.json').is_file()
 
 
 def test_detection_starts_from_the_classifier(demo, commands, tmp_path, capsys) -> None:
-    demo.demo_det()
+    demo.run_demo('det')
     scripts = [command[0] for command in commands]
     assert scripts[5:] == [
         'tools/data/make_mini.py',
@@ -95,12 +99,14 @@ def test_detection_starts_from_the_classifier(demo, commands, tmp_path, capsys) 
     for script in scripts:
         assert (demo.REPO / script).is_file()
     summary = json.loads((tmp_path / 'det/summary.json').read_text())
-    assert summary['metrics']['coco/bbox_mAP_50'] == dict(value=0.812, target=0.6)
+    assert summary['metrics']['coco/bbox_mAP_50'] == dict(
+        label='box AP50', value=0.8123, text='box AP50 0.812', target=0.6
+    )
     assert Path(summary['weights']).read_bytes() == summary['config'].encode()
     assert 'box AP50 0.812   mask AP50 0.700' in capsys.readouterr().out
 
     commands.clear()
-    demo.demo_det()
+    demo.run_demo('det')
     assert [command[0] for command in commands] == scripts[5:], 'the classifier is there now'
     assert (tmp_path / 'det/run_002').is_dir()
 
@@ -115,8 +121,8 @@ def test_the_detector_starts_where_the_classification_demo_leaves_its_weights(re
 def test_a_detector_that_misses_its_mark_is_an_error(demo, commands, masks) -> None:
     demo.fake_metrics = {'accuracy/top1': 97.2, 'coco/bbox_mAP_50': 0.61, **masks}
     value = masks.get('coco/segm_mAP_50', 0.0)
-    with pytest.raises(demo.DemoError, match=f'mask AP50 is {value:.3f}, expected at least 0.5'):
-        demo.demo_det()
+    with pytest.raises(demo.DemoError, match=f'mask AP50 {value:.3f}, expected at least 0.5'):
+        demo.run_demo('det')
 
 
 def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(demo, tmp_path) -> None:
@@ -128,7 +134,7 @@ def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(demo, tmp_path) -
 
 
 def test_progress_is_one_line_an_epoch(demo, capsys) -> None:
-    progress = demo.Progress({'accuracy/top1': 'accuracy/top1 {:5.1f} %'}, 16)
+    progress = demo.Progress({'accuracy/top1': demo.Score('top-1', 95.0, '{:5.1f} %')}, 16)
     for line in (
         '11/20 16:20:03 - mmengine - INFO - Epoch(train)  [2][ 60/125]  lr: 5e-04  loss: 2.0000',
         '11/20 16:20:04 - mmengine - INFO - Epoch(train)  [2][120/125]  lr: 5e-04  loss: 1.0000',
@@ -138,12 +144,11 @@ def test_progress_is_one_line_an_epoch(demo, capsys) -> None:
     ):
         progress(line)
     (line,) = capsys.readouterr().out.splitlines()
-    assert 'epoch   2 of 16   loss 1.500   accuracy/top1  46.2 %' in line
+    assert 'epoch   2 of 16   loss 1.500   top-1  46.2 %' in line
 
 
 def test_progress_of_several_scores(demo, capsys) -> None:
-    scores = {'coco/bbox_mAP_50': 'box AP50 {:.3f}', 'coco/segm_mAP_50': 'mask AP50 {:.3f}'}
-    progress = demo.Progress(scores, 6)
+    progress = demo.Progress(demo.DEMOS['det'].scores, 6)
     for line in (
         'Epoch(train)  [2][ 60/120]  lr: 5e-04  loss: 2.0000  loss_rpn_cls: 0.1',
         'Epoch(val) [2][120/120]    eta: 0:00:00  time: 0.1',
@@ -153,6 +158,30 @@ def test_progress_of_several_scores(demo, capsys) -> None:
         progress(line)
     (line,) = capsys.readouterr().out.splitlines()
     assert 'epoch   2 of 6   loss 2.000   box AP50 0.531   mask AP50 0.480' in line
+
+
+def test_progress_of_iterations(demo, capsys) -> None:
+    progress = demo.Progress({'mIoU': demo.Score('mIoU', 50.0, '{:.1f}')}, 400)
+    for line in (
+        'Iter(train) [ 50/400]  base_lr: 1e-04 lr: 1e-04  eta: 0:01:00  loss: 3.0  decode.loss: 2',
+        'Iter(train) [100/400]  base_lr: 1e-04 lr: 1e-04  eta: 0:01:00  loss: 2.0  decode.loss: 1',
+        'Iter(val) [20/20]    aAcc: 90.1000  mIoU: 41.2000  mAcc: 50.0000  time: 0.1',
+    ):
+        progress(line)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert 'iteration 100 of 400   loss 2.500   mIoU 41.2' in line
+
+
+def test_variants_test_the_same_checkpoint(demo, commands, monkeypatch, capsys) -> None:
+    options = {'with windows': ('model.backbone.stage3_style=window',)}
+    changed = dataclasses.replace(demo.DEMOS['cls'], variants=options)
+    monkeypatch.setitem(demo.DEMOS, 'cls', changed)
+    demo.run_demo('cls')
+    windows, plain = (command for command in commands if command[0] == 'tools/test.py')
+    assert windows[-2:] == ['--cfg-options', 'model.backbone.stage3_style=window']
+    assert windows[:3] == plain[:3]
+    assert not set(windows[6:]) & set(plain[6:]) - {'--dump', '--out'}, 'no file is written twice'
+    assert 'with windows: top-1 accuracy (%) 97.2' in capsys.readouterr().out
 
 
 def test_a_failing_command_ends_the_demo_with_its_output(demo, tmp_path, capsys) -> None:
