@@ -1,3 +1,4 @@
 from .backbones import UniFormer
+from .batch_mix import BatchMixFlip
 
-__all__ = ['UniFormer']
+__all__ = ['BatchMixFlip', 'UniFormer']
