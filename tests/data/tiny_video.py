@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from PIL import Image
 
 
 def write_video(
@@ -39,3 +40,11 @@ def moving_bar(count: int, shape: tuple[int, int] = (48, 64), seed: int = 0) -> 
         left = 2 * number % (shape[1] - 8)
         frame[:, left : left + 8] = (250, 220, 40)
     return frames
+
+
+def write_frames(folder: Path, frames: np.ndarray, template: str = 'img_{:05}.jpg') -> Path:
+    """Write RGB frames as images, numbered from 1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(frames, 1):
+        Image.fromarray(frame).save(folder / template.format(number), quality=95)
+    return folder

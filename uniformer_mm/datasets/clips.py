@@ -42,6 +42,12 @@ class _ReadErrors:
         self.on_error = on_error
         super().__init__(*args, max_refetch=max_refetch, **kwargs)
 
+    def load_data_list(self) -> list[dict]:
+        data_list = super().load_data_list()
+        if not data_list:
+            raise UserError(f'{self.ann_file} lists no video.')
+        return data_list
+
     def full_init(self) -> None:
         if self._fully_initialized:
             return

@@ -45,8 +45,6 @@ class VideoDataHook(Hook):
 
     @staticmethod
     def _check_labels(dataset: Any, num_classes: int) -> None:
-        if len(dataset) == 0:
-            raise UserError(f'{dataset.ann_file} lists no video.')
         if dataset.multi_class:
             return
         infos = (dataset.get_data_info(index) for index in range(len(dataset)))

@@ -1,0 +1,336 @@
+"""Videos and raw frames: decoding, repeated augmentation, and files that cannot be read."""
+
+import logging
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import mmaction.datasets  # noqa: F401  (its collate function and decoders)
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DATASETS, FUNCTIONS, TRANSFORMS, DefaultScope
+from mmengine.runner import Runner, ValLoop
+from tiny_video import moving_bar, write_frames, write_video
+from torch.utils.data import Dataset
+
+from uniformer_mm.engine import VideoDataHook
+from uniformer_mm.launch import UserError
+from uniformer_mm.launch.errors import explain
+
+PYAV = ('uniformer_mm.PyAVInit', 'uniformer_mm.PyAVDecode')
+DECORD = ('DecordInit', 'DecordDecode')
+SAMPLE = dict(type='uniformer_mm.DenseClipSample', clip_len=8, frame_interval=2)
+TRAIN_STEPS = [
+    dict(type='uniformer_mm.VideoRandAugment', policy='rand-m7-n4-mstd0.5-inc1'),
+    dict(type='RandomResizedCrop'),
+    dict(type='Resize', scale=(32, 32), keep_ratio=False),
+    dict(type='Flip'),
+    dict(type='uniformer_mm.ClipRandomErasing', mean=[114.75] * 3, std=[57.375] * 3),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+TEST_STEPS = [
+    dict(type='Resize', scale=(-1, 32)),
+    dict(type='ThreeCrop', crop_size=32),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+
+
+@pytest.fixture(autouse=True)
+def mmaction_scope() -> None:
+    DefaultScope.get_instance('test_clips', scope_name='mmaction')
+    np.random.seed(0)
+
+
+def read(path: Path, inds: list[int] | None = None, decoder: tuple[str, str] = PYAV) -> dict:
+    init, decode = (TRANSFORMS.build(dict(type=kind)) for kind in decoder)
+    results = init(dict(filename=str(path)))
+    results['frame_inds'] = np.arange(results['total_frames']) if inds is None else np.array(inds)
+    return decode(results)
+
+
+# -------------------------------------------------------------------------------------------------
+# Decoding
+# -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('rate', ['constant', 'variable'])
+def test_pyav_and_decord_give_the_same_frames(rate, tmp_path) -> None:
+    times = None if rate == 'constant' else [0, 1, 2, 5, 6, 10, 11, 12, 20, 21, *range(30, 40)]
+    path = write_video(tmp_path / 'clip.mp4', moving_bar(20), times)
+    ours, theirs = (read(path, decoder=decoder) for decoder in (PYAV, DECORD))
+    assert ours['total_frames'] == theirs['total_frames'] == 20
+    assert ours['avg_fps'] == pytest.approx(theirs['avg_fps'], rel=0.01)
+    assert ours['img_shape'] == theirs['img_shape'] == (48, 64)
+    np.testing.assert_array_equal(np.stack(ours['imgs']), np.stack(theirs['imgs']))
+    for number, frame in enumerate(ours['imgs']):  # by their order, whatever the time
+        bar = frame[..., 0].mean(0) > 150
+        assert bar[2 * number + 1 : 2 * number + 7].all()
+    inds = [3, 3, 19, 0, 7]  # any order, with repeats
+    chosen = [read(path, inds, decoder)['imgs'] for decoder in (PYAV, DECORD)]
+    np.testing.assert_array_equal(np.stack(chosen[0]), np.stack(ours['imgs'])[inds])
+    np.testing.assert_array_equal(np.stack(chosen[0]), np.stack(chosen[1]))
+    assert not np.shares_memory(chosen[0][0], chosen[0][1])
+
+
+@pytest.mark.parametrize(('suffix', 'codec'), [('mkv', 'libx264'), ('webm', 'libvpx')])
+def test_frames_are_counted_where_the_header_does_not_tell(suffix, codec, tmp_path) -> None:
+    path = write_video(tmp_path / f'clip.{suffix}', moving_bar(20), codec=codec)
+    assert read(path)['total_frames'] == len(read(path)['imgs']) == 20
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    cut = read(path)
+    assert 0 < cut['total_frames'] == len(cut['imgs']) < 20
+
+
+def test_a_video_that_ends_early_repeats_its_last_frame(tmp_path) -> None:
+    path = write_video(tmp_path / 'clip.mp4', moving_bar(5))
+    frames = read(path, [3, 4, 5, 9])['imgs']
+    assert (frames[1] == frames[2]).all()
+    assert (frames[1] == frames[3]).all()
+    assert (frames[0] != frames[1]).any()
+
+
+# -------------------------------------------------------------------------------------------------
+# Data sets
+# -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def whole_videos(tmp_path_factory) -> Path:
+    """Landscape, portrait and one-frame videos with a list file in K400's format."""
+    root = tmp_path_factory.mktemp('videos')
+    shapes = [(24, (48, 64)), (24, (96, 64)), (1, (48, 64)), (10, (160, 64))]
+    for number, (count, shape) in enumerate(shapes):
+        write_video(root / f'videos/{number}.mp4', moving_bar(count, shape, number))
+    (root / 'list.csv').write_text(''.join(f'{n}.mp4,{n % 2}\n' for n in range(4)))
+    return root
+
+
+@pytest.fixture
+def videos(whole_videos, tmp_path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(whole_videos, tmp_path / 'copy'))
+
+
+def pipeline(steps: list[dict], decoder: tuple[str, str] = PYAV, **sampling) -> list[dict]:
+    return [dict(type=decoder[0]), SAMPLE | sampling, dict(type=decoder[1]), *steps]
+
+
+def video_config(root: Path, kind: str, steps: list[dict], **kwargs) -> dict:
+    return dict(
+        type=f'uniformer_mm.{kind}',
+        ann_file=str(root / 'list.csv'),
+        data_prefix=dict(video=str(root / 'videos')),
+        delimiter=',',
+        **(dict(pipeline=steps) | kwargs),
+    )
+
+
+def video_dataset(*args, **kwargs) -> Dataset:
+    return DATASETS.build(video_config(*args, **kwargs))
+
+
+@pytest.mark.parametrize('decoder', [PYAV, DECORD])
+def test_repeats_share_their_frames_and_nothing_else(videos, decoder) -> None:
+    still = [dict(type='FormatShape', input_format='NCTHW'), dict(type='PackActionInputs')]
+    dataset = video_dataset(videos, 'RepeatAugVideoDataset', pipeline(still, decoder))
+    for index in range(len(dataset)):
+        first, second = dataset[index]
+        assert (first['inputs'] == second['inputs']).all()
+        assert first['inputs'].data_ptr() != second['inputs'].data_ptr()
+        assert first['data_samples'].gt_label == second['data_samples'].gt_label == index % 2
+
+    dataset = video_dataset(videos, 'RepeatAugVideoDataset', pipeline(TRAIN_STEPS, decoder))
+    first, second = dataset[0]
+    assert first['inputs'].shape == second['inputs'].shape == (1, 3, 8, 32, 32)
+    assert first['inputs'].dtype == torch.float32
+    assert (first['inputs'] != second['inputs']).any()
+
+
+def test_repeats_of_raw_frames(tmp_path) -> None:
+    for number in range(2):
+        write_frames(tmp_path / f'frames/{number}', moving_bar(12), '{:05}.jpg')
+    (tmp_path / 'list.txt').write_text('0 12 5\n1 12 3\n')
+    dataset = DATASETS.build(
+        dict(
+            type='uniformer_mm.RepeatAugRawframeDataset',
+            ann_file=str(tmp_path / 'list.txt'),
+            data_prefix=dict(img=str(tmp_path / 'frames')),
+            filename_tmpl='{:05}.jpg',
+            pipeline=[
+                dict(type='UniformSample', clip_len=16),
+                dict(type='RawFrameDecode'),
+                *TRAIN_STEPS,
+            ],
+            num_repeats=3,
+        )
+    )
+    collate = FUNCTIONS.get('repeat_pseudo_collate')
+    batch = collate([dataset[0], dataset[1]])
+    assert [tuple(clip.shape) for clip in batch['inputs']] == [(1, 3, 16, 32, 32)] * 6
+    assert [s.gt_label.item() for s in batch['data_samples']] == [5, 5, 5, 3, 3, 3]
+
+
+def test_every_shape_and_length_is_tested(videos) -> None:
+    steps = pipeline(TEST_STEPS, num_clips=4, test_mode=True)
+    dataset = video_dataset(videos, 'ReportingVideoDataset', steps, test_mode=True)
+    for index in range(len(dataset)):
+        assert dataset[index]['inputs'].shape == (4 * 3, 3, 8, 32, 32)
+    views = dataset[2]['inputs'].view(3, 4, 3, 8, 32, 32)
+    assert (views == views[:, :1, :, :1]).all(), 'one frame: every clip and frame is the same'
+    assert (views[0] != views[1]).any()
+
+
+def broken(videos: Path, kind: str) -> None:
+    file = videos / 'videos/1.mp4'
+    if kind == 'missing':
+        file.unlink()
+    else:
+        content = file.read_bytes()
+        damaged = dict(empty=b'', truncated=content[:900], text=b'<html>404</html>' * 80)
+        file.write_bytes(damaged[kind])
+
+
+@pytest.mark.parametrize('decoder', [PYAV, DECORD])
+@pytest.mark.parametrize('kind', ['empty', 'truncated', 'text', 'missing'])
+def test_a_broken_video_is_named_or_skipped(videos, kind, decoder, caplog) -> None:
+    broken(videos, kind)
+    steps = pipeline(TRAIN_STEPS, decoder)
+    strict = video_dataset(videos, 'RepeatAugVideoDataset', steps)
+    assert len(strict[0]) == 2
+    with pytest.raises(UserError, match=r'videos/1\.mp4 cannot be read: .*Take it out of .*list'):
+        strict[1]
+
+    lenient = video_dataset(videos, 'RepeatAugVideoDataset', steps, on_error='skip')
+    with caplog.at_level(logging.WARNING):
+        assert len(lenient[1]) == len(lenient[1]) == 2
+    assert lenient.unreadable.tolist() == [0, 1, 0, 0]
+
+
+def test_a_test_sees_a_black_clip_in_place_of_a_broken_video(videos) -> None:
+    broken(videos, 'text')
+    steps = pipeline(TEST_STEPS, num_clips=4, test_mode=True)
+    strict = video_dataset(videos, 'ReportingVideoDataset', steps, test_mode=True)
+    with pytest.raises(UserError, match='cannot be read'):
+        strict[1]
+    lenient = video_dataset(videos, 'ReportingVideoDataset', steps, test_mode=True, on_error='skip')
+    sample = lenient[1]
+    assert sample['inputs'].shape == lenient[0]['inputs'].shape
+    assert not sample['inputs'].any()
+    assert sample['data_samples'].gt_label == 1
+    assert lenient.unreadable.tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize('damage', [b'', b'no image', None])
+def test_a_broken_raw_frame(tmp_path, damage) -> None:
+    folder = write_frames(tmp_path / 'frames/a', moving_bar(8))
+    frame = folder / 'img_00004.jpg'
+    frame.unlink() if damage is None else frame.write_bytes(damage)
+    (tmp_path / 'list.txt').write_text('a 8 0\n')
+    dataset = DATASETS.build(
+        dict(
+            type='uniformer_mm.RepeatAugRawframeDataset',
+            ann_file=str(tmp_path / 'list.txt'),
+            data_prefix=dict(img=str(tmp_path / 'frames')),
+            pipeline=[SAMPLE | dict(frame_interval=1), dict(type='RawFrameDecode'), *TRAIN_STEPS],
+        )
+    )
+    with pytest.raises(UserError, match='frames/a cannot be read'):
+        dataset[0]
+
+
+def test_nothing_can_be_read(videos) -> None:
+    for file in (videos / 'videos').iterdir():
+        file.write_bytes(b'')
+    dataset = video_dataset(
+        videos, 'RepeatAugVideoDataset', pipeline(TRAIN_STEPS), on_error='skip', max_refetch=5
+    )
+    with pytest.raises(Exception, match='Cannot find valid image after 5') as error:
+        dataset[0]
+    assert 'the log names the files' in explain(error.value)
+
+
+def test_a_missing_list_file(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match=r'list\.csv') as error:
+        video_dataset(tmp_path, 'ReportingVideoDataset', pipeline(TRAIN_STEPS))
+    assert 'docs/data.md' in explain(error.value)
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(on_error='ignore'), "on_error must be 'raise' or 'skip', got 'ignore'"),
+        (dict(num_repeats=0), 'num_repeats must be at least 1, got 0'),
+        (dict(pipeline=TRAIN_STEPS), 'the pipeline decodes nothing: VideoRandAugment, '),
+    ],
+)
+def test_impossible_arguments(videos, kwargs, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        video_dataset(videos, 'RepeatAugVideoDataset', pipeline(TRAIN_STEPS), **kwargs)
+
+
+# -------------------------------------------------------------------------------------------------
+# What the hook checks and reports
+# -------------------------------------------------------------------------------------------------
+
+
+def runner_of(dataset, num_classes: int = 2) -> SimpleNamespace:
+    """What the hook looks at."""
+    loop = ValLoop.__new__(ValLoop)
+    loop.dataloader = SimpleNamespace(dataset=dataset)
+    model = torch.nn.Module()
+    model.cls_head = torch.nn.Module()
+    model.cls_head.num_classes = num_classes
+    logger = logging.getLogger('test_clips')
+    return SimpleNamespace(
+        model=model, logger=logger, _train_loop=None, _val_loop=loop, _test_loop=None
+    )
+
+
+def test_skipped_videos_of_all_workers_are_counted_and_named(videos, caplog) -> None:
+    broken(videos, 'text')
+    config = video_config(videos, 'RepeatAugVideoDataset', pipeline(TRAIN_STEPS), on_error='skip')
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=2,
+            num_workers=2,
+            dataset=config,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='repeat_pseudo_collate'),
+        )
+    )
+    assert [len(batch['inputs']) for batch in loader] == [4, 4]
+    hook, runner = VideoDataHook(), runner_of(loader.dataset)
+    with caplog.at_level(logging.INFO):
+        hook.after_run(runner)
+    assert '1 of 4 could not be read and were skipped: ' in caplog.text
+    assert 'videos/1.mp4.' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('lines', 'message'),
+    [
+        ('0.mp4,0\n1.mp4,2\n', r'1 of 2 labels are not from 0 to 1.*the first is 2 of .*1\.mp4'),
+        ('0.mp4,0\n1.mp4,-3\n', 'the first is -3 of '),
+        ('0.mp4 0\n1.mp4 1\n', "2 of 2 labels.* a line without a label: .*delimiter=','"),
+    ],
+)
+def test_labels_out_of_range(videos, lines, message) -> None:
+    (videos / 'list.csv').write_text(lines)
+    dataset = video_dataset(videos, 'ReportingVideoDataset', pipeline(TRAIN_STEPS))
+    with pytest.raises(UserError, match=message):
+        VideoDataHook().before_run(runner_of(dataset))
+
+
+def test_an_empty_list(videos) -> None:
+    (videos / 'list.csv').write_text('')
+    with pytest.raises(UserError, match=r'list\.csv lists no video'):
+        video_dataset(videos, 'ReportingVideoDataset', pipeline(TRAIN_STEPS))
+
+
+def test_good_labels_pass(videos) -> None:
+    dataset = video_dataset(videos, 'ReportingVideoDataset', pipeline(TRAIN_STEPS))
+    VideoDataHook().before_run(runner_of(dataset))
