@@ -125,6 +125,7 @@ def video_config(root: Path, kind: str, steps: list[dict], **kwargs) -> dict:
         ann_file=str(root / 'list.csv'),
         data_prefix=dict(video=str(root / 'videos')),
         delimiter=',',
+        serialize_data=False,  # saves a garbage collection
         **(dict(pipeline=steps) | kwargs),
     )
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine import fileio
 
 from uniformer_mm.registry import TRANSFORMS
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 
 @TRANSFORMS.register_module()
@@ -42,7 +46,9 @@ class PyAVInit(BaseTransform):
                 raise ValueError('the file holds no video')
             count = sum(packet.size > 0 for packet in container.demux(video=0))
         container = av.open(io.BytesIO(content))
-        rate = container.streams.video[0].average_rate
+        stream = container.streams.video[0]
+        stream.thread_count = 1  # data workers share the cores already
+        rate = stream.average_rate
         results['video_reader'] = container
         results['total_frames'] = count
         results['avg_fps'] = float(rate) if rate else None
@@ -68,18 +74,25 @@ class PyAVDecode(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
+        from av.video.reformatter import VideoReformatter
+
+        reformatter = VideoReformatter()
+
+        def to_array(frame: VideoFrame) -> np.ndarray:
+            return reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
+
         chosen = np.reshape(results['frame_inds'], -1)
         pictures, last = {}, None
         with results['video_reader'] as container:
             for number, last in enumerate(container.decode(video=0)):
                 if number in chosen:
-                    pictures[number] = last.to_ndarray(format='rgb24')
+                    pictures[number] = to_array(last)
                 if number == chosen.max():
                     break
         if last is None:
             raise ValueError('no frame can be decoded')
         if len(pictures) < len(np.unique(chosen)):
-            pictures |= dict.fromkeys({*chosen} - {*pictures}, last.to_ndarray(format='rgb24'))
+            pictures |= dict.fromkeys({*chosen} - {*pictures}, to_array(last))
         # Stacking copies, so that no two frames share memory.
         results['imgs'] = list(np.stack([pictures[number] for number in chosen]))
         results['video_reader'] = None
