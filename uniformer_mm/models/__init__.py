@@ -1,4 +1,4 @@
-from .backbones import UniFormer
+from .backbones import UniFormer, UniFormer3D
 from .batch_mix import BatchMixFlip
 
-__all__ = ['BatchMixFlip', 'UniFormer']
+__all__ = ['BatchMixFlip', 'UniFormer', 'UniFormer3D']
