@@ -16,11 +16,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from mini import coco, imagenet
+from mini import coco, imagenet, kinetics, something
 
 MARKER = '.made_by_make_mini.json'
 VERSION = 1
-DATA: dict[str, ModuleType] = dict(imagenet=imagenet, coco=coco)
+DATA: dict[str, ModuleType] = dict(
+    imagenet=imagenet, coco=coco, kinetics=kinetics, something=something
+)
 
 
 class MiniDataError(RuntimeError):

@@ -74,7 +74,7 @@ def draw_glyph(glyph: np.ndarray, extent: int, rng: np.random.Generator) -> np.n
     return np.asarray(image.resize(size, Image.Resampling.LANCZOS)) / 255
 
 
-def _contrasting_colour(background: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def contrasting_colour(background: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     luminance = background.mean(axis=(0, 1)) @ [0.299, 0.587, 0.114]
     if luminance < 0.5:
         saturation, value = rng.uniform(0.0, 0.6), rng.uniform(0.9, 1.0)
@@ -88,13 +88,22 @@ def paint(
 ) -> None:
     """Write ``ink`` onto ``image`` in place, in a colour that stands out, over a halo."""
     height, width = ink.shape
-    colour = _contrasting_colour(image[top : top + height, left : left + width], rng)
+    colour = contrasting_colour(image[top : top + height, left : left + width], rng)
     full = np.zeros(image.shape[:2])
     full[top : top + height, left : left + width] = ink
-    blurred = Image.fromarray(np.uint8(full * 255)).filter(ImageFilter.GaussianBlur(height / 16))
-    halo = 0.7 * (np.asarray(blurred) / 255)[..., None]
-    image += halo * ((0.0 if colour.sum() > 1.5 else 1.0) - image)
-    image += full[..., None] * (colour - image)
+    blend(image, full, halo_of(full, height), colour)
+
+
+def halo_of(ink: np.ndarray, height: int) -> np.ndarray:
+    """The halo around ``ink``, (H, W) floats in [0, 1] with a sign ``height`` pixels high."""
+    blurred = Image.fromarray(np.uint8(ink * 255)).filter(ImageFilter.GaussianBlur(height / 16))
+    return 0.7 * (np.asarray(blurred) / 255)
+
+
+def blend(image: np.ndarray, ink: np.ndarray, halo: np.ndarray, colour: np.ndarray) -> None:
+    """Lay a dark or bright halo and then coloured ink over ``image`` in place."""
+    image += halo[..., None] * ((0.0 if colour.sum() > 1.5 else 1.0) - image)
+    image += ink[..., None] * (colour - image)
 
 
 def in_turns(
