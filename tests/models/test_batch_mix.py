@@ -51,6 +51,18 @@ def test_half_of_the_batches_are_cut() -> None:
     assert np.mean(cut) == pytest.approx(0.5, abs=0.08)
 
 
+def test_some_batches_may_stay_as_they_are() -> None:
+    mixer = MODELS.build(dict(type='uniformer_mm.BatchMixFlip', num_classes=10, prob=0.2))
+    clips = torch.rand(2, 1, 3, 2, 8, 8)
+    mixed = []
+    for _ in range(300):
+        samples = [ActionDataSample().set_gt_label(number) for number in range(2)]
+        out, samples = mixer(clips, samples)
+        mixed.append(samples[0].gt_label.numel() == 10)
+        assert mixed[-1] or (out is clips and samples[0].gt_label.tolist() == [0])
+    assert np.mean(mixed) == pytest.approx(0.2, abs=0.07)
+
+
 def test_smoothing_after_mixing_is_smoothing_before() -> None:
     head = MODELS.build(
         dict(

@@ -26,7 +26,9 @@ class BatchMixFlip:
         num_classes (int): Number of classes.
         mixup_alpha (float): Lambda of mixup is Beta(alpha, alpha). Defaults to 0.8.
         cutmix_alpha (float): Likewise for CutMix. Defaults to 1.0.
-        cutmix_prob (float): Chance of CutMix; otherwise it is mixup. Defaults to 0.5.
+        cutmix_prob (float): Chance that a mixed batch is cut; otherwise it is mixup. Defaults to
+            0.5.
+        prob (float): Chance that a batch is mixed. Defaults to 1.0.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class BatchMixFlip:
         mixup_alpha: float = 0.8,
         cutmix_alpha: float = 1.0,
         cutmix_prob: float = 0.5,
+        prob: float = 1.0,
     ) -> None:
         self.num_classes = num_classes
         self.mixup_alpha = mixup_alpha
         self.cutmix_alpha = cutmix_alpha
         self.cutmix_prob = cutmix_prob
+        self.prob = prob
 
     def __call__(self, imgs: Tensor, batch_data_samples: list[Any]) -> tuple[Tensor, list[Any]]:
         """Mix a batch.
@@ -51,6 +55,8 @@ class BatchMixFlip:
         Returns:
             The mixed clips, and the samples with soft labels, (num_classes,).
         """
+        if np.random.rand() >= self.prob:
+            return imgs, batch_data_samples
         labels = torch.cat([sample.gt_label for sample in batch_data_samples]).to(imgs.device)
         targets = F.one_hot(labels, self.num_classes).to(imgs.dtype)
         partners = imgs.flip(0)
