@@ -37,6 +37,12 @@ def golden_dense() -> dict:
 
 
 @pytest.fixture(scope='session')
+def golden_video() -> dict:
+    """Outputs of the original video networks on seeded weights, and their sampling rules."""
+    return json.loads((DATA / 'video.json').read_text())
+
+
+@pytest.fixture(scope='session')
 def run_tool() -> Callable[..., subprocess.CompletedProcess]:
     """Run a script of the checkout in a process of its own: ``run_tool('tools/train.py', ...)``."""
 

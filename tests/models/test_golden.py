@@ -5,7 +5,8 @@ import torch
 from seeded_weights import seeded_input, seeded_state_dict, summarise
 from torch import Tensor, nn
 
-from uniformer_mm import UniFormer
+from uniformer_mm import UniFormer, UniFormer3D
+from uniformer_mm.checkpoints import load_backbone, parse_checkpoint
 
 TOLERANCE = 1e-9
 
@@ -95,6 +96,53 @@ def test_dense(golden_dense: dict, name: str, fused_attn: bool) -> None:
     assert len(outputs) == len(case['outputs'])
     for i, (output, expected) in enumerate(zip(outputs, case['outputs'], strict=True)):
         assert_matches(output, expected, f'{name} stage {i}')
+
+
+def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The backbone's entries and those of the head."""
+    head = {key: value for key, value in state.items() if key.startswith('head.')}
+    return {key: value for key, value in state.items() if key not in head}, head
+
+
+def check_video(model: UniFormer3D, head: dict[str, Tensor], golden: dict, name: str) -> None:
+    """Compare every stage and the logits."""
+    outputs = record(model, list(golden['stages']))
+    features = model(seeded_input(golden['input']['shape'], golden['input']['seed']))
+    logits = features.mean((2, 3, 4)) @ head['head.weight'].T + head['head.bias']
+    for key, expected in golden['stages'].items():
+        assert_matches(outputs[key], expected, f'{name} {key}')
+    assert_matches(logits, golden['output'], f'{name} logits')
+
+
+@pytest.mark.parametrize('fused_attn', [True, False])
+@torch.no_grad()
+def test_video(golden_video: dict, fused_attn: bool) -> None:
+    golden = golden_video['uniformer_small']
+    state, head = split_head(seeded_state_dict(golden['shapes']))
+    model = UniFormer3D('small', fused_attn=fused_attn).double().eval()
+    model.load_state_dict(state, strict=True)
+    parameters = sum(p.numel() for p in (*model.parameters(), *head.values()))
+    assert parameters == golden['num_params']
+    check_video(model, head, golden, 'uniformer_small')
+
+
+@torch.no_grad()
+def test_video_inflation(golden_video: dict) -> None:
+    """An image network's weights, inflated; the clips' head keeps its own."""
+    golden = golden_video['uniformer_small_inflation']
+    model = UniFormer3D('small').double().eval()
+    images = seeded_state_dict(golden['shapes_2d'])
+    load_backbone(model, parse_checkpoint(images, 'image.pth'), head_dim=64)
+    loaded = model.state_dict()
+    for key, expected in golden['tensors'].items():
+        assert_matches(loaded[key], expected, key)
+    _, head = split_head(seeded_state_dict(golden['shapes_3d']))
+    check_video(model, head, golden, 'uniformer_small_inflation')
+
+
+def test_every_video_entry_is_covered(golden_video: dict) -> None:
+    networks = {'uniformer_small', 'uniformer_small_inflation'}
+    assert golden_video.keys() - networks == {'_about', 'uniformer_protocol'}
 
 
 def test_every_2d_entry_is_covered(golden_imagenet: dict, golden_dense: dict) -> None:

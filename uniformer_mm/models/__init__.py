@@ -1,3 +1,3 @@
-from .backbones import UniFormer
+from .backbones import UniFormer, UniFormer3D
 
-__all__ = ['UniFormer']
+__all__ = ['UniFormer', 'UniFormer3D']

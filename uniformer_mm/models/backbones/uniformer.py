@@ -4,7 +4,8 @@ Paper: Li et al., "UniFormer: Unifying Convolution and Self-attention for Visual
 Recognition", TPAMI 2023, arXiv 2201.09450, sections 3 and 4. Original code:
 https://github.com/Sense-X/UniFormer (Apache-2.0). Written anew here; what differs:
 
-* one class serves classification and dense prediction, at any input size from 32;
+* one class serves classification and dense prediction, at any input size from 32, and its
+  subclass :class:`~.uniformer3d.UniFormer3D` clips, with the same blocks;
 * layer scale and the attention style are arguments of a model, not module globals;
 * attention is fused, windows are a batch of short sequences;
 * activation checkpointing leaves BatchNorm statistics alone, so any block may use it.
@@ -26,13 +27,23 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from uniformer_mm.checkpoints import load_backbone
 from uniformer_mm.registry import MODELS
 
-from ..layers import ConvEmbed, ConvStem, GlobalBlock, LocalBlock, PatchEmbed, channel_layer_norm
+from ..layers import (
+    OPS,
+    ConvEmbed,
+    ConvStem,
+    GlobalBlock,
+    LocalBlock,
+    PatchEmbed,
+    SplitBlock,
+    channel_layer_norm,
+)
 from ..layers.checkpointing import checkpoint_block
 from ..layers.fusion import fuse_block, fuse_conv_bn_pairs
 
 NUM_STAGES = 4
 STYLES = ('global', 'window', 'hybrid')
 STEMS = ('patch', 'conv')
+BLOCK_KINDS = ('L', 'G')
 PRETRAINED = ('Pretrained', 'PretrainedInit', PretrainedInit)
 
 
@@ -48,6 +59,12 @@ class Arch(NamedTuple):
             BatchNorm), for all four downsampling layers.
         layer_scale_init_value: Initial branch scale; 0 builds none.
         patch_norm_eps: LayerNorm epsilon of the patch embeddings.
+        stage_types: Blocks of each stage: ``'L'`` local (depthwise convolution) or ``'G'``
+            global (attention); paper, Table 10.
+        local_kernel_size: Kernel of the convolution that mixes tokens in local blocks, odd.
+        pos_kernel_size: Kernel of the position convolution of every block, odd; 0 builds none.
+        split: Divide the attention of clips into time and space (paper, Table 11).
+        std: Let the embeddings between the stages of clips mix three frames.
     """
 
     depths: Sequence[int]
@@ -57,6 +74,11 @@ class Arch(NamedTuple):
     stem: str = 'patch'
     layer_scale_init_value: float = 0.0
     patch_norm_eps: float = 1e-5
+    stage_types: Sequence[str] = ('L', 'L', 'G', 'G')
+    local_kernel_size: int = 5
+    pos_kernel_size: int = 3
+    split: bool = False
+    std: bool = False
 
 
 class Style(NamedTuple):
@@ -75,6 +97,12 @@ def _choose(argument: str, value: object, allowed: Sequence[object]) -> None:
     if value not in allowed:
         options = ', '.join(map(repr, allowed))
         raise ValueError(f'{argument} must be one of {options}; got {value!r}')
+
+
+def _check_kernel(argument: str, size: int, smallest: int) -> None:
+    if size < smallest or (size and size % 2 == 0):
+        absent = ', or 0 for none' if smallest == 0 else ''
+        raise ValueError(f'{argument} must be an odd number{absent}; got {size!r}')
 
 
 def _check_rate(argument: str, value: float) -> None:
@@ -200,15 +228,19 @@ class UniFormer(BaseModule):
             has_scale = stage in layer_scale_stages
             shared = dict(
                 ndim=self.ndim,
+                pos_kernel_size=self.arch.pos_kernel_size,
                 mlp_ratio=self.arch.mlp_ratio,
                 drop=drop_rate,
                 layer_scale=self.arch.layer_scale_init_value if has_scale else 0.0,
             )
-            if stage >= 2:
+            if self.arch.stage_types[stage] == 'L':
+                block_type = LocalBlock
+                shared.update(kernel_size=self.arch.local_kernel_size)
+            else:
+                block_type = SplitBlock if self.arch.split else GlobalBlock
                 shared.update(
                     head_dim=self.arch.head_dim, attn_drop=attn_drop_rate, fused_attn=fused_attn
                 )
-            block_type = LocalBlock if stage < 2 else GlobalBlock
             blocks = [
                 block_type(dims[stage], drop_path=next(drop_path), **shared)
                 for _ in range(depths[stage])
@@ -218,7 +250,7 @@ class UniFormer(BaseModule):
             if stage in self.out_indices and not final_norm:
                 self.add_module(f'norm{stage + 1}', nn.LayerNorm(dims[stage], eps=1e-6))
         self.pos_drop = nn.Dropout(drop_rate)
-        self.norm = nn.BatchNorm2d(dims[-1]) if final_norm else nn.Identity()
+        self.norm = OPS[self.ndim].batch_norm(dims[-1]) if final_norm else nn.Identity()
 
         self.apply(self._init_layer)
         self._fused = False
@@ -250,13 +282,24 @@ class UniFormer(BaseModule):
                     f'unknown: {sorted(unknown)}'
                 )
             resolved = Arch(**merged)
-        for name in ('depths', 'embed_dims'):
+        for name in ('depths', 'embed_dims', 'stage_types'):
             if len(getattr(resolved, name)) != NUM_STAGES:
                 raise ValueError(
                     f'{name} must have {NUM_STAGES} entries; got {getattr(resolved, name)!r}'
                 )
         _choose('stem', resolved.stem, STEMS)
+        for kind in resolved.stage_types:
+            _choose('every entry of stage_types', kind, BLOCK_KINDS)
+        _check_kernel('local_kernel_size', resolved.local_kernel_size, smallest=1)
+        _check_kernel('pos_kernel_size', resolved.pos_kernel_size, smallest=0)
+        cls._check_arch(resolved)
         return resolved
+
+    @classmethod
+    def _check_arch(cls, arch: Arch) -> None:
+        """Refuse what this number of axes does not have."""
+        if arch.split or arch.std:
+            raise ValueError('split and std divide and mix frames: they need UniFormer3D')
 
     @staticmethod
     def _check_out_indices(out_indices: Sequence[int], final_norm: bool) -> tuple[int, ...]:
@@ -292,7 +335,7 @@ class UniFormer(BaseModule):
     def _build_embed(self, stage: int, in_channels: int, out_channels: int) -> nn.Module:
         if self.arch.stem == 'conv':
             return (ConvEmbed if stage else ConvStem)(in_channels, out_channels)
-        stride = (2 if stage else 4,) * self.ndim
+        stride = (2 if stage else 4,) * 2
         return PatchEmbed(
             in_channels, out_channels, stride, stride, norm_eps=self.arch.patch_norm_eps
         )
@@ -303,6 +346,8 @@ class UniFormer(BaseModule):
         if isinstance(module, nn.Linear):
             nn.init.trunc_normal_(module.weight, std=0.02)
             nn.init.zeros_(module.bias)
+        elif isinstance(module, SplitBlock):  # after the layers inside it
+            module.init_temporal()
 
     def init_weights(self) -> None:
         """Load ``init_cfg``'s checkpoint strictly, or run mmengine's initialisers."""
@@ -339,8 +384,9 @@ class UniFormer(BaseModule):
             eval_window_size: Window in eval mode; None means ``window_size``.
 
         Raises:
-            ValueError: If a style is unknown, a window is not a positive integer, or
-                an evaluation window is given for global attention.
+            ValueError: If a style is unknown, a window is not a positive integer,
+                an evaluation window is given for global attention, or windows for a
+                stage 3 without attention.
         """
         _choose('stage3_style', style, STYLES)
         _choose('eval_stage3_style', eval_style, (None, *STYLES))
@@ -353,13 +399,19 @@ class UniFormer(BaseModule):
                 f"eval_window_size={eval_window_size} needs eval_stage3_style 'window' or "
                 f"'hybrid'; it is 'global'"
             )
+        if self.arch.stage_types[2] == 'L' and {style, eval_style} != {'global'}:
+            raise ValueError(
+                'stage 3 is local (stage_types) and has no attention to put in windows'
+            )
         self._train_style = Style(style, window_size)
         self._eval_style = Style(eval_style, eval_window_size or window_size)
         self._apply_style()
 
     def _apply_style(self) -> None:
+        if self.num_stages < 3 or self.arch.stage_types[2] == 'L':
+            return
         style = self._train_style if self.training else self._eval_style
-        for i, block in enumerate(self._blocks(2) if self.num_stages > 2 else ()):
+        for i, block in enumerate(self._blocks(2)):
             block.window_size = style.window_of(i)
 
     # Modes
@@ -405,6 +457,13 @@ class UniFormer(BaseModule):
             return self.norm
         return getattr(self, f'norm{stage + 1}', nn.Identity())
 
+    def _check_input(self, x: Tensor) -> None:
+        if min(x.shape[-2:]) < 32:
+            raise ValueError(
+                f'{type(self).__name__} reduces by 32 and needs sides of at least 32 pixels; '
+                f'got an input of shape {tuple(x.shape)}'
+            )
+
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map an image (B, in_channels, H, W) to the maps of the returned stages.
 
@@ -414,11 +473,7 @@ class UniFormer(BaseModule):
         Raises:
             ValueError: If a side of the image is below 32 pixels.
         """
-        if min(x.shape[2:]) < 32:
-            raise ValueError(
-                f'{type(self).__name__} reduces by 32 and needs sides of at least 32 pixels; '
-                f'got an input of shape {tuple(x.shape)}'
-            )
+        self._check_input(x)
         outs = []
         for stage in range(self.num_stages):
             x = self._embed(stage)(x)

@@ -1,7 +1,7 @@
 """Layers shared by all UniFormer backbones; pure PyTorch."""
 
 from .attention import Attention
-from .blocks import GlobalBlock, LocalBlock
+from .blocks import GlobalBlock, LocalBlock, SplitBlock
 from .embeddings import ConvEmbed, ConvStem, PatchEmbed, channel_layer_norm
 from .mlp import Mlp
 from .ops import OPS, ResidualConv2d, ResidualConv3d
@@ -18,6 +18,7 @@ __all__ = [
     'PatchEmbed',
     'ResidualConv2d',
     'ResidualConv3d',
+    'SplitBlock',
     'channel_layer_norm',
     'window_partition',
     'window_reverse',

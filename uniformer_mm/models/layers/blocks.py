@@ -1,11 +1,12 @@
-"""The two UniFormer blocks, for images and clips alike (paper, section 3).
+"""The UniFormer blocks, for images and clips alike (paper, section 3).
 
 A block is a position convolution, a token mixer and a feed-forward network, each
 added to its input. The mixer is a depthwise convolution in the shallow stages and
-self-attention in the deep ones.
+self-attention in the deep ones; for clips, attention may be divided into time and space.
 """
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,18 +19,25 @@ from .windows import window_partition, window_reverse
 
 
 class _Block(nn.Module):
-    """What both blocks share: position convolution, layer scale and drop path."""
+    """What all blocks share: position convolution, layer scale and drop path."""
 
     def __init__(
         self,
         dim: int,
         ndim: int,
+        pos_kernel_size: int,
         drop_path: float,
         layer_scale: float,
         gamma_shape: tuple[int, ...],
     ) -> None:
         super().__init__()
-        self.pos_embed = OPS[ndim].residual_conv(dim, dim, 3, padding=1, groups=dim)
+        self.pos_embed = (
+            OPS[ndim].residual_conv(
+                dim, dim, pos_kernel_size, padding=pos_kernel_size // 2, groups=dim
+            )
+            if pos_kernel_size
+            else nn.Identity()
+        )
         self.drop_path = StochasticDepth(drop_path, mode='row') if drop_path else nn.Identity()
         for name in ('gamma_1', 'gamma_2'):
             gamma = nn.Parameter(torch.full(gamma_shape, layer_scale)) if layer_scale else None
@@ -44,7 +52,9 @@ class LocalBlock(_Block):
 
     Args:
         dim: Channels C.
-        ndim: Number of spatial axes, 2 or 3. Defaults to 2.
+        ndim: Number of axes, 2 (H, W) or 3 (T, H, W). Defaults to 2.
+        pos_kernel_size: Kernel of the position convolution, odd; 0 builds none.
+            Defaults to 3.
         mlp_ratio: Width of the feed-forward network over C. Defaults to 4.
         kernel_size: Kernel of the mixer, odd. Defaults to 5.
         drop: Dropout in the feed-forward network. Defaults to 0.
@@ -56,13 +66,14 @@ class LocalBlock(_Block):
         self,
         dim: int,
         ndim: int = 2,
+        pos_kernel_size: int = 3,
         mlp_ratio: float = 4.0,
         kernel_size: int = 5,
         drop: float = 0.0,
         drop_path: float = 0.0,
         layer_scale: float = 0.0,
     ) -> None:
-        super().__init__(dim, ndim, drop_path, layer_scale, (1, dim) + (1,) * ndim)
+        super().__init__(dim, ndim, pos_kernel_size, drop_path, layer_scale, (1, dim) + (1,) * ndim)
         ops = OPS[ndim]
         pointwise = partial(ops.conv, kernel_size=1)
         self.norm1 = ops.batch_norm(dim)
@@ -88,10 +99,12 @@ class GlobalBlock(_Block):
     Args:
         dim: Channels C.
         head_dim: Channels of one attention head.
-        ndim: Number of spatial axes, 2 or 3. Defaults to 2.
+        ndim: Number of axes, 2 (H, W) or 3 (T, H, W). Defaults to 2.
+        pos_kernel_size: Kernel of the position convolution, odd; 0 builds none.
+            Defaults to 3.
         mlp_ratio: Width of the feed-forward network over C. Defaults to 4.
         window_size: Side of the attention windows in tokens; 0 attends over the whole
-            map. Defaults to 0.
+            map. Windows of clips span all frames. Defaults to 0.
         drop: Dropout after projections. Defaults to 0.
         attn_drop: Dropout on the attention weights. Defaults to 0.
         drop_path: Rate of stochastic depth, per sample. Defaults to 0.
@@ -104,6 +117,7 @@ class GlobalBlock(_Block):
         dim: int,
         head_dim: int,
         ndim: int = 2,
+        pos_kernel_size: int = 3,
         mlp_ratio: float = 4.0,
         window_size: int = 0,
         drop: float = 0.0,
@@ -112,7 +126,7 @@ class GlobalBlock(_Block):
         layer_scale: float = 0.0,
         fused_attn: bool = True,
     ) -> None:
-        super().__init__(dim, ndim, drop_path, layer_scale, (dim,))
+        super().__init__(dim, ndim, pos_kernel_size, drop_path, layer_scale, (dim,))
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = Attention(dim, head_dim, attn_drop, drop, fused_attn)
@@ -133,6 +147,61 @@ class GlobalBlock(_Block):
             return self.attn(tokens)
         # Padded tokens are attended to, not masked, as in the original code: the released dense
         # weights were trained so.
-        window = (self.window_size,) * len(size)
+        window = (*size[:-2], self.window_size, self.window_size)
         windows = window_partition(tokens.unflatten(1, size), window)
         return window_reverse(self.attn(windows), window, size).flatten(1, -2)
+
+
+class SplitBlock(GlobalBlock):
+    """Block for clips whose attention is divided into time and space (paper, Table 11).
+
+    Temporal attention, over the frames of one position, precedes spatial attention, over
+    the positions of one frame. Its result ``a = x + t_attn(x)`` is what the spatial
+    attention reads, but not what that is added to: ``x + attn(a)``, as in the original.
+
+    Args:
+        dim: Channels C.
+        head_dim: Channels of one attention head, in time and in space.
+        attn_drop: Dropout on the attention weights. Defaults to 0.
+        drop: Dropout after projections. Defaults to 0.
+        fused_attn: See :class:`Attention`. Defaults to True.
+        **kwargs: The other arguments of :class:`GlobalBlock`. ``drop_path`` drops whole
+            sequences: of one position in time, of one frame in space.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        head_dim: int,
+        attn_drop: float = 0.0,
+        drop: float = 0.0,
+        fused_attn: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            dim, head_dim, attn_drop=attn_drop, drop=drop, fused_attn=fused_attn, **kwargs
+        )
+        self.t_norm = nn.LayerNorm(dim, eps=1e-6)
+        self.t_attn = Attention(dim, head_dim, attn_drop, drop, fused_attn)
+
+    def init_temporal(self) -> None:
+        """Give the temporal attention the original's start: its output is exactly zero."""
+        nn.init.zeros_(self.t_attn.qkv.weight)
+        nn.init.zeros_(self.t_attn.qkv.bias)
+        nn.init.ones_(self.t_attn.proj.weight)
+        nn.init.zeros_(self.t_attn.proj.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, T, H, W) to (B, C, T, H, W)."""
+        x = self.pos_embed(x)
+        batch, size = x.shape[0], x.shape[2:]
+        x = x.flatten(3).movedim(1, -1)  # (B, C, T, H, W) -> (B, T, N, C), N = H W
+        in_time = x.transpose(1, 2).flatten(0, 1)  # (B, T, N, C) -> (B N, T, C)
+        in_time = in_time + self.drop_path(self.t_attn(self.t_norm(in_time)))
+        # (B N, T, C) -> (B, N, T, C) -> (B, T, N, C) -> (B T, N, C)
+        in_space = in_time.unflatten(0, (batch, -1)).transpose(1, 2).flatten(0, 1)
+        mixed = self._attend(self.norm1(in_space), size[1:])
+        x = self._add(x.flatten(0, 1), mixed, self.gamma_1)
+        tokens = x.unflatten(0, (batch, -1)).flatten(1, 2)  # (B T, N, C) -> (B, T N, C)
+        tokens = self._add(tokens, self.mlp(self.norm2(tokens)), self.gamma_2)
+        return tokens.transpose(1, 2).unflatten(2, size)  # (B, T N, C) -> (B, C, T, H, W)

@@ -53,7 +53,8 @@ def _fold_residual(conv: nn.Conv2d | nn.Conv3d) -> nn.Module:
 @torch.no_grad()
 def fuse_block(block: LocalBlock | GlobalBlock) -> None:
     """Fold the position residual, the BatchNorms and the layer scales of a block."""
-    block.pos_embed = _fold_residual(block.pos_embed)
+    if not isinstance(block.pos_embed, nn.Identity):
+        block.pos_embed = _fold_residual(block.pos_embed)
     if isinstance(block, LocalBlock):
         mixer_out = block.conv2
         _absorb_batch_norm(block.norm1, block.conv1)
