@@ -7,6 +7,7 @@ from .samplers import DeiTRepeatAugSampler
 __all__ = ['DeiTRepeatAugSampler']
 
 if find_spec('mmcv'):  # a backbone alone needs no mmcv
-    from .transforms import NormalizedRandomErasing
+    from . import transforms
+    from .transforms import *  # noqa: F403
 
-    __all__ += ['NormalizedRandomErasing']
+    __all__ += transforms.__all__

@@ -56,7 +56,7 @@ def explain(error: BaseException) -> str | None:
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     lines = [line for line in text.splitlines() if line.strip()]
     if 'DataLoader worker' in text and lines:
-        text = lines[-1]
+        text = lines[-1].removeprefix(f'{type(error).__module__}.{type(error).__qualname__}: ')
 
     if isinstance(error, UserError | CheckpointError | FloatingPointError):
         return text
@@ -74,6 +74,11 @@ def explain(error: BaseException) -> str | None:
         )
     if isinstance(error, KeyError) and ' registry. ' in text:
         return explain_registry(text)
+    if 'Cannot find valid image after' in text:  # from mmengine's BaseDataset
+        return (
+            'One sample of the training data after another could not be used, so training stopped; '
+            'the log names the files that could not be read.'
+        )
     if 'need at least one array to concatenate' in text:  # from mmengine's BaseDataset
         return (
             'A data set has no image left. Left out are images below filter_cfg.min_size and, with '

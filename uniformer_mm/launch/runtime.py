@@ -136,6 +136,8 @@ def set_loaders(cfg: Config, splits: tuple[str, ...], no_pin_memory: bool = Fals
 def set_hooks(cfg: Config, training: bool) -> None:
     """Add this project's hooks to a config that lacks them."""
     wanted = ['CheckpointGuardHook', *(['EpochSeedHook', 'FiniteLossHook'] if training else [])]
+    if cfg.get('default_scope') == 'mmaction':
+        wanted.append('VideoDataHook')
     hooks = list(cfg.get('custom_hooks') or [])
     present = {type_name(hook) for hook in hooks}
     hooks += [ConfigDict(type=f'uniformer_mm.{name}') for name in wanted if name not in present]

@@ -1,3 +1,4 @@
 from .backbones import UniFormer, UniFormer3D
+from .batch_mix import BatchMixFlip
 
-__all__ = ['UniFormer', 'UniFormer3D']
+__all__ = ['BatchMixFlip', 'UniFormer', 'UniFormer3D']

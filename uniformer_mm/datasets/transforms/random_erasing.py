@@ -80,19 +80,25 @@ class NormalizedRandomErasing(BaseTransform):
                 return top, left, h, w
         return None
 
-    def transform(self, results: dict) -> dict:
-        img = results['img'].astype(np.float32)
-        results['img'] = img
-        img_h, img_w, channels = img.shape
+    def _erase(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Frames (H, W, C) as float32, perhaps with a rectangle of noise, at the same place in all
+        of them."""
+        img_h, img_w, channels = frames[0].shape
         if channels != len(self.mean):
             raise ValueError(
                 f'the image has {channels} channels, mean and std have {len(self.mean)}'
             )
+        frames = [frame.astype(np.float32) for frame in frames]
         rectangle = self._rectangle(img_h, img_w) if self._erases() else None
         if rectangle is not None:
             top, left, h, w = rectangle
-            noise = np.random.standard_normal((h, w, channels)).astype(np.float32)
-            img[top : top + h, left : left + w] = self.mean + self.std * noise
+            for frame in frames:
+                noise = np.random.standard_normal((h, w, channels)).astype(np.float32)
+                frame[top : top + h, left : left + w] = self.mean + self.std * noise
+        return frames
+
+    def transform(self, results: dict) -> dict:
+        (results['img'],) = self._erase([results['img']])
         return results
 
     def __repr__(self) -> str:
@@ -101,3 +107,32 @@ class NormalizedRandomErasing(BaseTransform):
             f'prob={self.prob}, area_range={self.area_range}, aspect_range={self.aspect_range}, '
             f'max_attempts={self.max_attempts})'
         )
+
+
+@TRANSFORMS.register_module()
+class ClipRandomErasing(NormalizedRandomErasing):
+    """:class:`NormalizedRandomErasing` for clips: one rectangle a clip, new noise in every frame.
+
+    Required keys: ``imgs``, a list of (H, W, C) frames of the same size, and ``clip_len``. Modified
+    key: ``imgs``, to float32.
+
+    Args:
+        mean (Sequence[float]): As in :class:`NormalizedRandomErasing`; RGB for mmaction2's frames.
+        std (Sequence[float]): Likewise.
+        max_attempts (int): Likewise. Defaults to 100.
+        **kwargs: The other arguments of :class:`NormalizedRandomErasing`.
+    """
+
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], max_attempts: int = 100, **kwargs
+    ) -> None:
+        super().__init__(mean, std, max_attempts=max_attempts, **kwargs)
+
+    def transform(self, results: dict) -> dict:
+        frames, length = results['imgs'], results['clip_len']
+        results['imgs'] = [
+            frame
+            for start in range(0, len(frames), length)
+            for frame in self._erase(frames[start : start + length])
+        ]
+        return results

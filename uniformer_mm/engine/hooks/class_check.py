@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import mmengine
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 
 from uniformer_mm.launch.errors import UserError
 from uniformer_mm.registry import HOOKS
+
+from .datasets import datasets_of
 
 
 @HOOKS.register_module()
@@ -30,23 +31,12 @@ class ClassCheckHook(Hook):
         Raises:
             UserError: Says what the file has and what the config expects.
         """
-        for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
-            if not isinstance(loop, BaseLoop):  # not part of this run
+        for dataset in datasets_of(runner):
+            if not hasattr(dataset, 'cat_img_map'):
                 continue
-            for dataset in self._datasets(loop.dataloader.dataset):
-                ignored = self._check_categories(dataset)
-                if ignored:
-                    runner.logger.info(f'{dataset.ann_file}: not used: {", ".join(ignored)}.')
-
-    @classmethod
-    def _datasets(cls, dataset: Any) -> Iterator[Any]:
-        """The COCO data sets inside wrappers such as RepeatDataset and ConcatDataset."""
-        inner = [dataset.dataset] if hasattr(dataset, 'dataset') else []
-        inner += getattr(dataset, 'datasets', [])
-        if hasattr(dataset, 'cat_img_map'):
-            yield dataset
-        for child in inner:
-            yield from cls._datasets(child)
+            ignored = self._check_categories(dataset)
+            if ignored:
+                runner.logger.info(f'{dataset.ann_file}: not used: {", ".join(ignored)}.')
 
     @staticmethod
     def _check_categories(dataset: Any) -> list[str]:

@@ -1,0 +1,283 @@
+"""Sampling, RandAugment and erasing of clips."""
+
+import numpy as np
+import pytest
+from mmengine.registry import TRANSFORMS
+from PIL import Image
+
+from uniformer_mm.datasets import (
+    ClipRandomErasing,
+    DenseClipSample,
+    SampleFramesV0,
+    VideoRandAugment,
+)
+from uniformer_mm.datasets.transforms.video_rand_augment import OPERATIONS
+
+POLICIES = ['rand-m7-n4-mstd0.5-inc1', 'rand-m5-n2-mstd0.25', 'rand']
+
+
+@pytest.fixture(autouse=True)
+def seeded_numpy() -> None:
+    np.random.seed(0)
+
+
+def sample(sampler, total_frames: int, start_index: int = 0) -> np.ndarray:
+    results = sampler.transform(dict(total_frames=total_frames, start_index=start_index))
+    assert results['clip_len'] == sampler.clip_len
+    assert results['num_clips'] == sampler.num_clips
+    return results['frame_inds'].reshape(sampler.num_clips, sampler.clip_len)
+
+
+# -------------------------------------------------------------------------------------------------
+# Sampling
+# -------------------------------------------------------------------------------------------------
+
+
+def test_dense_clips_are_the_authors(golden_video) -> None:
+    vectors = golden_video['uniformer_protocol']['dense']
+    assert len(vectors) == 6
+    for vector in vectors:
+        sampler = DenseClipSample(
+            vector['frames'], vector['stride'], vector['clips'], test_mode=True
+        )
+        frames = sample(sampler, vector['total_frames'])
+        assert frames.tolist() == vector['zero_based_indices']
+
+
+def test_uniform_clips_of_mmaction_are_the_authors(golden_video) -> None:
+    vectors = golden_video['uniformer_protocol']['uniform']
+    assert len(vectors) == 4
+    for vector in vectors:
+        sampler = TRANSFORMS.build(
+            dict(
+                type='mmaction.UniformSample',
+                clip_len=vector['frames'],
+                num_clips=vector['clips'],
+                test_mode=True,
+            )
+        )
+        frames = sample(sampler, vector['total_frames'], start_index=1)
+        assert frames.tolist() == vector['one_based_indices']
+
+
+@pytest.mark.parametrize('frames', [1, 2, 12, 300])
+def test_uniform_training_clips_stay_in_their_segments(frames) -> None:
+    sampler = TRANSFORMS.build(dict(type='mmaction.UniformSample', clip_len=8))
+    edges = np.round(np.arange(9) * (frames - 1) / 8)
+    for _ in range(20):
+        (chosen,) = sample(sampler, frames)
+        assert ((edges[:-1] <= chosen) & (chosen <= edges[1:])).all()
+
+
+def test_dense_training_starts_anywhere_a_clip_fits() -> None:
+    starts = np.array([sample(DenseClipSample(16, 4), 264)[0] for _ in range(3000)])
+    assert starts[:, 0].min() == 0
+    assert starts[:, 0].max() == 199
+    assert starts[:, 0].mean() == pytest.approx(99.5, abs=3)
+    assert starts.max() <= 263
+    # A start between two frames moves the rounding of the 4.2 frames from one step to the next.
+    assert set((starts[:, -1] - starts[:, 0]).tolist()) == {63}
+    assert set(np.diff(starts).flatten().tolist()) == {4, 5}
+    assert len({tuple(clip - clip[0]) for clip in starts}) > 3
+
+
+def test_short_videos_repeat_the_last_frame() -> None:
+    assert sample(DenseClipSample(8, 2), 5).tolist() == [[0, 2, 4, 4, 4, 4, 4, 4]]
+    assert sample(DenseClipSample(8, 2, 3, test_mode=True), 1).tolist() == [[0] * 8] * 3
+
+
+def test_frames_of_folders_are_numbered_from_their_start_index() -> None:
+    clip = sample(DenseClipSample(4, 2, test_mode=True), 20, start_index=1)
+    assert clip.tolist() == [[7, 9, 11, 14]]
+
+
+def test_clip_offsets_of_mmaction_0() -> None:
+    """Offset i is (i + 0.5) (n - span + 1) / clips, with span = frames x stride."""
+    clips = sample(SampleFramesV0(32, 2, 4, test_mode=True), 300)
+    assert clips[:, 0].tolist() == [29, 88, 148, 207]  # (300 - 64 + 1) / 4 = 59.25
+    assert (np.diff(clips) == 2).all()
+    version_1 = TRANSFORMS.build(
+        dict(
+            type='mmaction.SampleFrames', clip_len=32, frame_interval=2, num_clips=4, test_mode=True
+        )
+    )
+    assert sample(version_1, 300)[:, 0].tolist() == [0, 79, 158, 237]
+
+
+def test_v0_clips_of_short_videos_start_again() -> None:
+    assert sample(SampleFramesV0(4, 2, 2, test_mode=True), 5).tolist() == [[0, 2, 4, 1]] * 2
+    assert sample(SampleFramesV0(4, 2, 2, test_mode=True), 8)[:, 0].tolist() == [0, 0]
+
+
+def test_v0_training_is_that_of_mmaction() -> None:
+    config = dict(clip_len=8, frame_interval=4, num_clips=1)
+    theirs = TRANSFORMS.build(dict(type='mmaction.SampleFrames', **config))
+    for frames in (1, 20, 32, 33, 200):
+        np.random.seed(frames)
+        expected = sample(theirs, frames)
+        np.random.seed(frames)
+        assert sample(SampleFramesV0(**config), frames).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize('sampler', [DenseClipSample, SampleFramesV0])
+def test_impossible_samplers(sampler) -> None:
+    with pytest.raises(ValueError, match='must be at least 1, got 8, 0, 1'):
+        sampler(8, 0)
+    with pytest.raises(ValueError, match='the video has no frames'):
+        sample(sampler(8), 0)
+
+
+# -------------------------------------------------------------------------------------------------
+# RandAugment
+# -------------------------------------------------------------------------------------------------
+
+
+def frames(count: int = 4, shape: tuple[int, int] = (24, 40)) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for _ in range(count)]
+
+
+def test_policies() -> None:
+    found = [VideoRandAugment(policy) for policy in POLICIES]
+    assert [(a.magnitude, a.num_ops, a.magnitude_std, a.increasing) for a in found] == [
+        (7, 4, 0.5, True),
+        (5, 2, 0.25, False),
+        (10, 2, 0, False),
+    ]
+    for policy in ('rand-m7-w1', 'augmix-m3', 'rand-m11', 'rand-n0', 'rand-m', 'rand-m7_n4'):
+        with pytest.raises(ValueError, match=f"policy '{policy}'"):
+            VideoRandAugment(policy)
+
+
+# name: (magnitude, argument in the plain set, argument in the increasing set), for sign 1.
+ARGUMENTS = dict(
+    Rotate=(7, 21, 21),
+    Posterize=(7, 2, 2),
+    Solarize=(7, 179, 77),
+    SolarizeAdd=(7, 77, 77),
+    Color=(7, 1.36, 1.63),
+    Contrast=(5, 1.0, 1.45),
+    Brightness=(10, 1.9, 1.9),
+    Sharpness=(0, 0.1, 1.0),
+    ShearX=(7, 0.21, 0.21),
+    ShearY=(10, 0.3, 0.3),
+    TranslateX=(7, 0.315, 0.315),
+    TranslateY=(5, 0.225, 0.225),
+)
+
+
+def test_arguments_are_timms() -> None:
+    assert list(OPERATIONS) == [
+        *('AutoContrast', 'Equalize', 'Invert', 'Rotate', 'Posterize', 'Solarize', 'SolarizeAdd'),
+        *('Color', 'Contrast', 'Brightness', 'Sharpness', 'ShearX', 'ShearY', 'TranslateX'),
+        'TranslateY',
+    ]
+    for name, (magnitude, plain, increasing) in ARGUMENTS.items():
+        operation = OPERATIONS[name]
+        assert operation.argument(magnitude / 10, 1) == pytest.approx(plain)
+        chosen = operation.increasing or operation.argument
+        assert chosen(magnitude / 10, 1) == pytest.approx(increasing)
+    assert OPERATIONS['Posterize'].argument(0.2, 1) == 0
+    assert OPERATIONS['Posterize'].increasing(0.2, 1) == 4
+    assert OPERATIONS['Color'].increasing(0.5, -1) == pytest.approx(0.55)
+    assert OPERATIONS['Rotate'].argument(0.7, -1) == pytest.approx(-21)
+
+
+def test_operations_on_pixels() -> None:
+    image = Image.fromarray(frames(1)[0])
+    pixels = np.asarray(image).astype(int)
+
+    def run(name: str, level: float, sign: int = 1, policy: str = 'rand') -> np.ndarray:
+        return np.asarray(VideoRandAugment(policy).operation(name, level, sign)(image)).astype(int)
+
+    assert (run('Invert', 0.5) == 255 - pixels).all()
+    assert (run('Solarize', 1.0) == pixels).all(), 'the plain set is the identity at 10'
+    assert (run('Solarize', 1.0, policy='rand-inc1') == 255 - pixels).all()
+    assert (run('Posterize', 0.5) == pixels & 0b11000000).all()
+    assert (run('Posterize', 0.2, policy='rand-inc1') == pixels & 0b11110000).all()
+    dark = pixels < 128
+    assert (run('SolarizeAdd', 1.0)[dark] == pixels[dark] + 110).all()
+    assert (run('SolarizeAdd', 1.0)[~dark] == pixels[~dark]).all()
+    # 0.45 of 40 columns are 18: the content moves to the left, grey comes in.
+    moved = run('TranslateX', 1.0)
+    assert (moved[:, :22] == pixels[:, 18:]).all()
+    assert (moved[:, 22:] == 128).all()
+    assert (run('TranslateX', 1.0, -1)[:, 18:] == pixels[:, :22]).all()
+    # 0.5 of 0.45 of 24 rows are 5.4.
+    assert (run('TranslateY', 0.5)[-5:] == 128).all()
+    assert (run('Rotate', 0.0) == pixels).all()
+
+
+@pytest.mark.parametrize('policy', POLICIES)
+def test_all_frames_get_the_same_operations(policy) -> None:
+    augment = VideoRandAugment(policy)
+    still, changed = frames(1)[0], 0
+    for _ in range(40):
+        clip = augment.transform(dict(imgs=[still.copy() for _ in range(3)]))['imgs']
+        assert (clip[0] == clip[1]).all()
+        assert (clip[0] == clip[2]).all()
+        assert clip[0].dtype == np.uint8
+        assert clip[0].shape == still.shape
+        assert clip[0].flags.writeable, 'mmaction2 flips in place'
+        changed += (clip[0] != still).any()
+    assert changed > 20
+
+
+def test_number_and_magnitudes_of_operations(monkeypatch) -> None:
+    augment, seen = VideoRandAugment(POLICIES[0]), []
+    monkeypatch.setattr(
+        augment, 'operation', lambda name, level, sign: seen.append((name, level, sign))
+    )
+    counts = [len(augment.draw()) for _ in range(4000)]
+    assert max(counts) == 4
+    assert np.mean(counts) == pytest.approx(2, abs=0.05), 'each of four with chance 0.5'
+    names, levels, signs = zip(*seen, strict=True)
+    assert np.mean(levels) == pytest.approx(0.7, abs=0.005)
+    assert np.std(levels) == pytest.approx(0.05, abs=0.003)
+    assert np.mean(signs) == pytest.approx(0, abs=0.05)
+    share = np.array([names.count(name) for name in OPERATIONS]) / len(names)
+    assert share == pytest.approx(np.full(15, 1 / 15), abs=0.015)
+
+
+def test_only_uint8_frames_are_augmented() -> None:
+    augment = VideoRandAugment('rand-n15')
+    with pytest.raises(ValueError, match='needs uint8 frames, got float32'):
+        augment.transform(dict(imgs=[np.zeros((8, 8, 3), np.float32)]))
+
+
+# -------------------------------------------------------------------------------------------------
+# Erasing
+# -------------------------------------------------------------------------------------------------
+
+MEAN, STD = [114.75] * 3, [57.375] * 3
+
+
+def test_one_box_a_clip_and_new_noise_in_every_frame() -> None:
+    erasing = ClipRandomErasing(MEAN, STD, prob=1.0)
+    assert (erasing.max_attempts, erasing.area_range) == (100, (0.02, 1 / 3))
+    before = [np.full((224, 224, 3), 7, np.uint8) for _ in range(16)]
+    clip = np.stack(erasing.transform(dict(imgs=before, clip_len=8))['imgs'])
+    assert clip.dtype == np.float32
+    assert all((frame == 7).all() for frame in before)
+    boxes = (clip != 7).any(axis=3)
+    for first in (0, 8):  # two clips of eight frames
+        assert (boxes[first : first + 8] == boxes[first]).all()
+        rows, columns = np.nonzero(boxes[first])
+        assert rows.size == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+    assert (boxes[0] != boxes[8]).any()
+    noise = (clip[:8, boxes[0]] - MEAN) / STD  # frames, pixels, channels
+    assert noise.mean() == pytest.approx(0, abs=0.02)
+    assert noise.std() == pytest.approx(1, abs=0.02)
+    between_frames = np.corrcoef(noise.reshape(8, -1))[np.triu_indices(8, 1)]
+    assert np.abs(between_frames).max() < 0.1
+
+
+def test_clips_are_float32_whether_erased_or_not() -> None:
+    erasing = ClipRandomErasing(MEAN, STD, prob=0.25)
+    clips = [
+        erasing.transform(dict(imgs=frames(2, (16, 16)), clip_len=2))['imgs'] for _ in range(1000)
+    ]
+    assert {frame.dtype for clip in clips for frame in clip} == {np.dtype('float32')}
+    plain = frames(2, (16, 16))
+    erased = [any((a != b).any() for a, b in zip(clip, plain, strict=True)) for clip in clips]
+    assert np.mean(erased) == pytest.approx(0.25, abs=0.04)

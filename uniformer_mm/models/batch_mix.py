@@ -1,0 +1,77 @@
+"""Mixup and CutMix as in the authors' video training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from uniformer_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class BatchMixFlip:
+    """Mix every clip with its mirror image in the batch: sample i with sample B - 1 - i.
+
+    One kind, mixup or CutMix, one lambda and one box serve the whole batch of a process, as in
+    timm's batch mode; CutMix corrects lambda for a box that reaches over the border. mmaction2's
+    ``RandomBatchAugment`` pairs by a random permutation instead. Use it as ``blending`` of
+    mmaction2's ``ActionDataPreprocessor``. Label smoothing in the head gives the same targets as
+    smoothing before mixing.
+
+    Args:
+        num_classes (int): Number of classes.
+        mixup_alpha (float): Lambda of mixup is Beta(alpha, alpha). Defaults to 0.8.
+        cutmix_alpha (float): Likewise for CutMix. Defaults to 1.0.
+        cutmix_prob (float): Chance of CutMix; otherwise it is mixup. Defaults to 0.5.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        mixup_alpha: float = 0.8,
+        cutmix_alpha: float = 1.0,
+        cutmix_prob: float = 0.5,
+    ) -> None:
+        self.num_classes = num_classes
+        self.mixup_alpha = mixup_alpha
+        self.cutmix_alpha = cutmix_alpha
+        self.cutmix_prob = cutmix_prob
+
+    def __call__(self, imgs: Tensor, batch_data_samples: list[Any]) -> tuple[Tensor, list[Any]]:
+        """Mix a batch.
+
+        Args:
+            imgs: Normalised clips, (B, ..., H, W).
+            batch_data_samples: B ``ActionDataSample`` with one label each.
+
+        Returns:
+            The mixed clips, and the samples with soft labels, (num_classes,).
+        """
+        labels = torch.cat([sample.gt_label for sample in batch_data_samples]).to(imgs.device)
+        targets = F.one_hot(labels, self.num_classes).to(imgs.dtype)
+        partners = imgs.flip(0)
+        if np.random.rand() < self.cutmix_prob:
+            top, bottom, left, right = self._box(*imgs.shape[-2:])
+            imgs = imgs.clone()
+            imgs[..., top:bottom, left:right] = partners[..., top:bottom, left:right]
+            share = 1 - (bottom - top) * (right - left) / (imgs.shape[-2] * imgs.shape[-1])
+        else:
+            share = np.random.beta(self.mixup_alpha, self.mixup_alpha)
+            imgs = share * imgs + (1 - share) * partners
+        targets = share * targets + (1 - share) * targets.flip(0)
+        for sample, target in zip(batch_data_samples, targets, strict=True):
+            sample.set_gt_label(target)
+        return imgs, batch_data_samples
+
+    def _box(self, img_h: int, img_w: int) -> tuple[int, int, int, int]:
+        """Top, bottom, left and right of CutMix's box, cut at the borders."""
+        side = np.sqrt(1 - np.random.beta(self.cutmix_alpha, self.cutmix_alpha))
+        edges = []
+        for length in (img_h, img_w):
+            centre, half = np.random.randint(length), int(length * side) // 2
+            edges += [max(centre - half, 0), min(centre + half, length)]
+        return tuple(edges)
