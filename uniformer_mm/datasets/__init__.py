@@ -7,6 +7,10 @@ from .samplers import DeiTRepeatAugSampler
 __all__ = ['DeiTRepeatAugSampler']
 
 if find_spec('mmcv'):  # a backbone alone needs no mmcv
-    from .transforms import NormalizedRandomErasing
+    from .transforms import (
+        ClippedNormalScaleRotation,
+        NormalizedRandomErasing,
+        RandomBBoxShift,
+    )
 
-    __all__ += ['NormalizedRandomErasing']
+    __all__ += ['ClippedNormalScaleRotation', 'NormalizedRandomErasing', 'RandomBBoxShift']

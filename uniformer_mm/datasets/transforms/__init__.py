@@ -1,3 +1,4 @@
+from .pose_augment import ClippedNormalScaleRotation, RandomBBoxShift
 from .random_erasing import NormalizedRandomErasing
 
-__all__ = ['NormalizedRandomErasing']
+__all__ = ['ClippedNormalScaleRotation', 'NormalizedRandomErasing', 'RandomBBoxShift']
