@@ -22,6 +22,8 @@ from .reading import Weights
 def to_mm(weights: Weights) -> dict[str, Tensor]:
     """State dict of an OpenMMLab model: ``backbone.*``, ``head.fc.*`` and what else there is.
 
+    The head of a pose estimator gets the name that mmpose 1.x gives it.
+
     Raises:
         CheckpointError: If the weights have a token-labelling or class-token head, which a
             linear classification head cannot hold.
@@ -34,7 +36,9 @@ def to_mm(weights: Weights) -> dict[str, Tensor]:
                 'cannot hold: convert the backbone only (--task backbone).'
             )
         state[key.replace('head.', 'head.fc.')] = value
-    return {**state, **weights.other}
+    for key, value in weights.other.items():
+        state[re.sub(r'^keypoint_head\.', 'head.', key)] = value
+    return state
 
 
 def to_official(weights: Weights) -> dict[str, Tensor]:

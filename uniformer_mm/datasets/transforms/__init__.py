@@ -1,14 +1,17 @@
 from .clip_sampling import DenseClipSample, SampleFramesV0
+from .pose_augment import ClippedNormalScaleRotation, RandomBBoxShift
 from .pyav import PyAVDecode, PyAVInit
 from .random_erasing import ClipRandomErasing, NormalizedRandomErasing
 from .video_rand_augment import VideoRandAugment
 
 __all__ = [
     'ClipRandomErasing',
+    'ClippedNormalScaleRotation',
     'DenseClipSample',
     'NormalizedRandomErasing',
     'PyAVDecode',
     'PyAVInit',
+    'RandomBBoxShift',
     'SampleFramesV0',
     'VideoRandAugment',
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 from mmengine.hooks import Hook
@@ -21,6 +22,8 @@ from uniformer_mm.checkpoints import (
 )
 from uniformer_mm.registry import HOOKS
 
+_STAGE_NORM = re.compile(r'backbone\.norm[1-4]\.')
+
 
 @HOOKS.register_module()
 class CheckpointGuardHook(Hook):
@@ -32,8 +35,10 @@ class CheckpointGuardHook(Hook):
     and for every later hook (``EMAHook`` reads the same dict), and raises if an entry is missing,
     unexpected or of another shape. Renaming that a model does itself while it loads is respected.
 
-    Only ``num_batches_tracked`` of BatchNorms may be missing, and only ``data_preprocessor.*`` may
-    be left over (older files have its mean and std, which the config gives); both are logged.
+    Only ``num_batches_tracked`` of BatchNorms may be missing. Only ``data_preprocessor.*`` (older
+    files have its mean and std, which the config gives) and ``norm1`` .. ``norm4`` of stages that
+    the backbone does not return (the authors' pose models have them without using them) may be left
+    over. All are logged.
 
     Args:
         allow_new_head: Let entries of heads (modules with ``head`` in their name) be missing,
@@ -106,6 +111,7 @@ class CheckpointGuardHook(Hook):
 
         differences = Differences.between(own, state)
         ignored = {key for kind in differences for key in kind if self._is_ignored(key, resume)}
+        ignored |= {key for key in differences.unexpected if _STAGE_NORM.match(key)}
         for key in ignored:
             state.pop(key, None)
             # EMAHook swaps the two dicts name by name.
