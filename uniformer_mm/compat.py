@@ -17,6 +17,7 @@ import importlib.util
 import os
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -46,8 +47,39 @@ def apply() -> None:
     """
     allow_training_checkpoints()
     give_roi_align_contiguous_maps()
+    keep_thin_label_maps()
     provide_mmaction_drn()
     replace_pkg_resources()
+
+
+class _MendingFinder(importlib.abc.MetaPathFinder):
+    """Mends a module as soon as somebody imports it, so that its package stays optional."""
+
+    def __init__(self, name: str, mend: Callable[[ModuleType], None]) -> None:
+        self.name = name
+        self.mend = mend
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        if fullname != self.name:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_mend(module: ModuleType) -> None:
+                execute(module)
+                self.mend(module)
+
+            spec.loader.exec_module = execute_and_mend
+        return spec
+
+
+def _mend_when_imported(name: str, mend: Callable[[ModuleType], None]) -> None:
+    """Mend the module ``name`` now, or when it is imported; ``mend`` may be called again."""
+    if name in sys.modules:
+        mend(sys.modules[name])
+    elif not any(isinstance(f, _MendingFinder) and f.name == name for f in sys.meta_path):
+        sys.meta_path.insert(0, _MendingFinder(name, mend))
 
 
 # -------------------------------------------------------------------------------------------------
@@ -179,24 +211,6 @@ def _mend_roi_align(module: ModuleType) -> None:
         function.forward = staticmethod(contiguous_forward)
 
 
-class _RoIAlignFinder(importlib.abc.MetaPathFinder):
-    """Mends the module as soon as somebody imports it, so that mmcv's ops stay optional."""
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        if fullname != _ROI_ALIGN_MODULE:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is not None:
-            execute = spec.loader.exec_module
-
-            def execute_and_mend(module: ModuleType) -> None:
-                execute(module)
-                _mend_roi_align(module)
-
-            spec.loader.exec_module = execute_and_mend
-        return spec
-
-
 def give_roi_align_contiguous_maps() -> None:
     """Make RoIAlign right for maps in channels-last memory order.
 
@@ -204,10 +218,40 @@ def give_roi_align_contiguous_maps() -> None:
     UniFormer's maps come from channels-last tokens and the convolutions of an FPN keep that order,
     so the heads of a detector would get scrambled features, without an error.
     """
-    if _ROI_ALIGN_MODULE in sys.modules:
-        _mend_roi_align(sys.modules[_ROI_ALIGN_MODULE])
-    elif not any(isinstance(finder, _RoIAlignFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _RoIAlignFinder())
+    _mend_when_imported(_ROI_ALIGN_MODULE, _mend_roi_align)
+
+
+# -------------------------------------------------------------------------------------------------
+# mmseg 1.2.2: a label map of one row or column loses its shape
+# -------------------------------------------------------------------------------------------------
+
+_SEG_LOADING_MODULE = 'mmseg.datasets.transforms.loading'
+
+
+def _mend_seg_loading(module: ModuleType) -> None:
+    load = module.LoadAnnotations._load_seg_map
+    if load.__module__ == __name__:
+        return
+
+    @functools.wraps(load, assigned=('__doc__',))
+    def load_in_two_dimensions(self: Any, results: dict) -> None:
+        load(self, results)
+        label = results['gt_seg_map']
+        if label.ndim < 2:
+            shape = tuple(results['ori_shape'][:2])
+            fits = label.size == shape[0] * shape[1]
+            results['gt_seg_map'] = label.reshape(shape if fits else (1, -1))
+
+    module.LoadAnnotations._load_seg_map = load_in_two_dimensions
+
+
+def keep_thin_label_maps() -> None:
+    """Let mmseg read labels of images that are one pixel high or wide.
+
+    Fault: mmseg 1.2.2 squeezes every axis of length 1 out of a decoded label map, not only that of
+    the channels, so that a strip becomes a row of numbers which no later step can resize or crop.
+    """
+    _mend_when_imported(_SEG_LOADING_MODULE, _mend_seg_loading)
 
 
 # -------------------------------------------------------------------------------------------------

@@ -7,6 +7,6 @@ from .samplers import DeiTRepeatAugSampler
 __all__ = ['DeiTRepeatAugSampler']
 
 if find_spec('mmcv'):  # a backbone alone needs no mmcv
-    from .transforms import NormalizedRandomErasing
+    from .transforms import CheckSegMap, NormalizedRandomErasing, ResizeToAtLeast
 
-    __all__ += ['NormalizedRandomErasing']
+    __all__ += ['CheckSegMap', 'NormalizedRandomErasing', 'ResizeToAtLeast']

@@ -1,4 +1,10 @@
-from .hooks import CheckpointGuardHook, ClassCheckHook, EpochSeedHook, FiniteLossHook
+from .hooks import (
+    CheckpointGuardHook,
+    ClassCheckHook,
+    EpochSeedHook,
+    FiniteLossHook,
+    IterSyncBuffersHook,
+)
 from .schedules import WarmupCosineLR
 
 __all__ = [
@@ -6,5 +12,6 @@ __all__ = [
     'ClassCheckHook',
     'EpochSeedHook',
     'FiniteLossHook',
+    'IterSyncBuffersHook',
     'WarmupCosineLR',
 ]

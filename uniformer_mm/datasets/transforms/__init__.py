@@ -1,3 +1,4 @@
 from .random_erasing import NormalizedRandomErasing
+from .seg_maps import CheckSegMap, ResizeToAtLeast
 
-__all__ = ['NormalizedRandomErasing']
+__all__ = ['CheckSegMap', 'NormalizedRandomErasing', 'ResizeToAtLeast']

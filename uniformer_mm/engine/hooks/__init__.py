@@ -2,5 +2,12 @@ from .checkpoint_guard import CheckpointGuardHook
 from .class_check import ClassCheckHook
 from .epoch_seed import EpochSeedHook
 from .finite_loss import FiniteLossHook
+from .sync_buffers import IterSyncBuffersHook
 
-__all__ = ['CheckpointGuardHook', 'ClassCheckHook', 'EpochSeedHook', 'FiniteLossHook']
+__all__ = [
+    'CheckpointGuardHook',
+    'ClassCheckHook',
+    'EpochSeedHook',
+    'FiniteLossHook',
+    'IterSyncBuffersHook',
+]
