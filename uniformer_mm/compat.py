@@ -48,9 +48,40 @@ def apply() -> None:
     """
     allow_training_checkpoints()
     give_roi_align_contiguous_maps()
+    keep_thin_label_maps()
     let_pose_inferencer_take_boxes()
     provide_mmaction_drn()
     replace_pkg_resources()
+
+
+class _MendingFinder(importlib.abc.MetaPathFinder):
+    """Mends a module as soon as somebody imports it, so that its package stays optional."""
+
+    def __init__(self, name: str, mend: Callable[[ModuleType], None]) -> None:
+        self.name = name
+        self.mend = mend
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        if fullname != self.name:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_mend(module: ModuleType) -> None:
+                execute(module)
+                self.mend(module)
+
+            spec.loader.exec_module = execute_and_mend
+        return spec
+
+
+def _mend_when_imported(name: str, mend: Callable[[ModuleType], None]) -> None:
+    """Mend the module ``name`` now, or when it is imported; ``mend`` may be called again."""
+    if name in sys.modules:
+        mend(sys.modules[name])
+    elif not any(isinstance(f, _MendingFinder) and f.name == name for f in sys.meta_path):
+        sys.meta_path.insert(0, _MendingFinder(name, mend))
 
 
 # -------------------------------------------------------------------------------------------------
@@ -154,46 +185,6 @@ def load_weights_only(path: str | os.PathLike) -> Any:
 
 
 # -------------------------------------------------------------------------------------------------
-# Repairs that wait until a module is imported
-# -------------------------------------------------------------------------------------------------
-
-
-class _MendingFinder(importlib.abc.MetaPathFinder):
-    """Mends a module as soon as somebody imports it, so that nothing is imported for its sake.
-
-    Args:
-        name: The module.
-        mend: Called with the module right after its code has run.
-    """
-
-    def __init__(self, name: str, mend: Callable[[ModuleType], None]) -> None:
-        self.name = name
-        self.mend = mend
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        if fullname != self.name:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is not None:
-            execute = spec.loader.exec_module
-
-            def execute_and_mend(module: ModuleType) -> None:
-                execute(module)
-                self.mend(module)
-
-            spec.loader.exec_module = execute_and_mend
-        return spec
-
-
-def _mend_on_import(name: str, mend: Callable[[ModuleType], None]) -> None:
-    """Mend module ``name`` now if it is imported, otherwise when it is."""
-    if name in sys.modules:
-        mend(sys.modules[name])
-    elif not any(isinstance(f, _MendingFinder) and f.name == name for f in sys.meta_path):
-        sys.meta_path.insert(0, _MendingFinder(name, mend))
-
-
-# -------------------------------------------------------------------------------------------------
 # mmcv 2.1: RoIAlign misreads maps in channels-last memory order
 # -------------------------------------------------------------------------------------------------
 
@@ -227,7 +218,38 @@ def give_roi_align_contiguous_maps() -> None:
     UniFormer's maps come from channels-last tokens and the convolutions of an FPN keep that order,
     so the heads of a detector would get scrambled features, without an error.
     """
-    _mend_on_import('mmcv.ops.roi_align', _mend_roi_align)
+    _mend_when_imported('mmcv.ops.roi_align', _mend_roi_align)
+
+
+# -------------------------------------------------------------------------------------------------
+# mmseg 1.2.2: a label map of one row or column loses its shape
+# -------------------------------------------------------------------------------------------------
+
+
+def _mend_seg_loading(module: ModuleType) -> None:
+    load = module.LoadAnnotations._load_seg_map
+    if load.__module__ == __name__:
+        return
+
+    @functools.wraps(load, assigned=('__doc__',))
+    def load_in_two_dimensions(self: Any, results: dict) -> None:
+        load(self, results)
+        label = results['gt_seg_map']
+        if label.ndim < 2:
+            shape = tuple(results['ori_shape'][:2])
+            fits = label.size == shape[0] * shape[1]
+            results['gt_seg_map'] = label.reshape(shape if fits else (1, -1))
+
+    module.LoadAnnotations._load_seg_map = load_in_two_dimensions
+
+
+def keep_thin_label_maps() -> None:
+    """Let mmseg read labels of images that are one pixel high or wide.
+
+    Fault: mmseg 1.2.2 squeezes every axis of length 1 out of a decoded label map, not only that of
+    the channels, so that a strip becomes a row of numbers which no later step can resize or crop.
+    """
+    _mend_when_imported('mmseg.datasets.transforms.loading', _mend_seg_loading)
 
 
 # -------------------------------------------------------------------------------------------------
@@ -325,7 +347,7 @@ def let_pose_inferencer_take_boxes() -> None:
     Fault: ``Pose2DInferencer.preprocess_single`` of mmpose 1.3.2 has an argument ``bboxes``, which
     a top-down model overwrites with what a detector finds or, without one, with the whole image.
     """
-    _mend_on_import('mmpose.apis.inferencers.pose2d_inferencer', _mend_pose_inferencer)
+    _mend_when_imported('mmpose.apis.inferencers.pose2d_inferencer', _mend_pose_inferencer)
 
 
 # -------------------------------------------------------------------------------------------------
