@@ -218,6 +218,10 @@ def run_demo(name: str) -> None:
     run(
         *('tools/visualization/training_curve.py', work_dir, curve),
         *('--metrics', *(f'{key}={label}' for key, label in curves.items())),
+        *(
+            ('--target', *(score.target for score in demo.scores.values()))
+            * (len(demo.scores) == 1)
+        ),
     )
     # Kept where the other parts and the commands below find them, whichever run they came from.
     weights = out / f'{demo.weights}.pth'
