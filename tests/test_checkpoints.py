@@ -1,14 +1,12 @@
 """Every layout of weights reads to the same tensors; nothing that does not fit gets in."""
 
 import argparse
-import logging
 import os
 import re
 from pathlib import Path
 
 import pytest
 import torch
-from mmengine.logging import MMLogger
 from seeded_weights import seeded_state_dict
 
 from uniformer_mm import UniFormer
@@ -59,16 +57,6 @@ def small_file(tmp_path):
         return tmp_path / name, state
 
     return make
-
-
-@pytest.fixture
-def log(caplog):
-    """What was logged, MMEngine's logger included."""
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    caplog.set_level(logging.INFO, logger=logger.name)
-    yield caplog
-    logger.removeHandler(caplog.handler)
 
 
 def assert_same(found: dict, expected: dict) -> None:
@@ -424,6 +412,9 @@ class TestHeadDim:
             ('uniformer_base_tl_384.pth', True, 32),
             ('uniformer_base_dim64_tl_224.pth', True, 64),
             ('uniformer_large_ls_tl_384-0123abcd.pth', True, 64),
+            ('uniformer_base_sthv2_32_prek600.pth', False, 64),
+            ('exp/uniformer_s16x4_k400.pyth', False, 64),
+            ('uniformer_xxs16_160_k400.pyth', False, None),
             ('uniformer_small_in1k.pth', True, None),
             ('uniformer_small_tl_224.pth', False, None),
             ('my_weights.pth', False, None),
@@ -516,7 +507,7 @@ def test_differences_fold_blocks_without_loss():
 def test_architecture_from_shapes(golden_imagenet, name, expected):
     keys = golden_imagenet['models'][name]['keys']
     state = {key: torch.empty(shape, device='meta') for key, shape in keys.items()}
-    assert Architecture.of(state) == expected
+    assert Architecture.of(state) == Architecture(*expected)
 
 
 class TestDescribe:
@@ -528,7 +519,7 @@ class TestDescribe:
     def test_unnamed(self, small_file):
         weights = read_checkpoint(small_file()[0])
         found = describe_weights(weights, head_dim=16)
-        assert found['arch'] == {**ARCH, 'mlp_ratio': 4.0, 'stem': 'patch'}
+        assert found['arch'].items() >= {**ARCH, 'mlp_ratio': 4.0, 'stem': 'patch'}.items()
         assert found['final_norm'] and found['out_indices'] == (3,)
         load_backbone(UniFormer(**found), weights, head_dim=16)
 

@@ -50,6 +50,58 @@ def test_classifier(arch):
     assert result.macs / 1e9 == pytest.approx(giga, rel=5e-3)
 
 
+# Parameters of the recognizers by number of classes; multiply-adds of a 224 x 224 clip of 8, 16 and
+# 32 frames, measured on the official networks (Li et al., Table 13, has the same to 1 %).
+RECOGNIZERS = {
+    'small': (
+        {400: 21_400_400, 600: 21_503_000, 174: 21_284_462, 101: 21_247_013, 51: 21_221_363},
+        {8: 17.6, 16: 41.7, 32: 109.4},
+    ),
+    'base': (
+        {400: 49_813_200, 600: 49_915_800, 174: 49_697_262, 101: 49_659_813, 51: 49_634_163},
+        {8: 40.1, 16: 96.6, 32: 258.3},
+    ),
+}
+
+
+def recognizer(num_classes: int = 400, **backbone) -> nn.Module:
+    """MMAction2's recognizer on a backbone for clips."""
+    models = pytest.importorskip('mmaction.models')
+    with torch.device('meta'), DefaultScope.overwrite_default_scope('mmaction'):
+        return models.Recognizer3D(
+            backbone=dict(type='uniformer_mm.UniFormer3D', **backbone),
+            cls_head=dict(type='I3DHead', num_classes=num_classes, in_channels=512),
+        )
+
+
+@pytest.mark.parametrize('arch', RECOGNIZERS)
+def test_recognizer(arch):
+    by_classes, by_frames = RECOGNIZERS[arch]
+    for num_classes, params in by_classes.items():
+        model = recognizer(num_classes, arch=arch)
+        assert sum(p.numel() for p in model.parameters()) == params
+    for frames, giga in by_frames.items():
+        result = count_complexity(model, *task_forward('mmaction', (frames, 224, 224)))
+        assert result.macs / 1e9 == pytest.approx(giga, rel=0.003)
+
+
+@pytest.mark.parametrize(
+    ('options', 'params', 'giga'),
+    [
+        (dict(split=True), {'small': 27_847_504, 'base': 65_405_136}, 36.7),
+        (dict(std=True), {'small': 23_104_336, 'base': 51_517_136}, None),
+    ],
+)
+def test_recognizer_options(options, params, giga):
+    """Divided attention is the "not joint" row of the paper's Table 11, at 16 frames."""
+    for arch, expected in params.items():
+        model = recognizer(arch=arch, **options)
+        assert sum(p.numel() for p in model.parameters()) == expected
+        if giga and arch == 'small':
+            result = count_complexity(model, *task_forward('mmaction', (16, 224, 224)))
+            assert result.macs / 1e9 == pytest.approx(giga, rel=0.003)
+
+
 def stage3_attention(model, name: str) -> int:
     """Multiply-adds of the two attention products of one block: all but its linear layers."""
     modules = model.modules

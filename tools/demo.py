@@ -56,7 +56,7 @@ class Demo:
         scores: Figures that validation and test report, by the name of the metric.
         picture: Command that draws the predictions; ``{config}``, ``{predictions}`` and
             ``{picture}`` are filled in.
-        weights: Name of the trained weights, and of the picture ``<weights>s.png``.
+        weights: Name of the trained weights.
         curves: Further validation scores to draw, with their labels.
         variants: Further tests of the same checkpoint: label to ``--cfg-options``; nothing is
             expected of them.
@@ -211,13 +211,17 @@ def run_demo(name: str) -> None:
     # A detector that finds nothing reports nothing.
     values = {key: metrics.get(key, 0.0) for key in demo.scores}
 
-    picture, curve = out / f'{demo.weights}s.png', out / 'curve.png'
+    picture, curve = out / 'predictions.png', out / 'curve.png'
     places = dict(config=demo.config, predictions=predictions, picture=picture)
     run(*(arg.format_map(places) for arg in demo.picture), on_line=lambda line: None)
     curves = {key: score.label for key, score in demo.scores.items()} | demo.curves
     run(
         *('tools/visualization/training_curve.py', work_dir, curve),
         *('--metrics', *(f'{key}={label}' for key, label in curves.items())),
+        *(
+            ('--target', *(score.target for score in demo.scores.values()))
+            * (len(demo.scores) == 1)
+        ),
     )
     # Kept where the other parts and the commands below find them, whichever run they came from.
     weights = out / f'{demo.weights}.pth'

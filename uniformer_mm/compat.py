@@ -14,9 +14,11 @@ import importlib.abc
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import inspect
 import os
 import pickle
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -46,8 +48,40 @@ def apply() -> None:
     """
     allow_training_checkpoints()
     give_roi_align_contiguous_maps()
+    keep_thin_label_maps()
+    let_pose_inferencer_take_boxes()
     provide_mmaction_drn()
     replace_pkg_resources()
+
+
+class _MendingFinder(importlib.abc.MetaPathFinder):
+    """Mends a module as soon as somebody imports it, so that its package stays optional."""
+
+    def __init__(self, name: str, mend: Callable[[ModuleType], None]) -> None:
+        self.name = name
+        self.mend = mend
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        if fullname != self.name:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_mend(module: ModuleType) -> None:
+                execute(module)
+                self.mend(module)
+
+            spec.loader.exec_module = execute_and_mend
+        return spec
+
+
+def _mend_when_imported(name: str, mend: Callable[[ModuleType], None]) -> None:
+    """Mend the module ``name`` now, or when it is imported; ``mend`` may be called again."""
+    if name in sys.modules:
+        mend(sys.modules[name])
+    elif not any(isinstance(f, _MendingFinder) and f.name == name for f in sys.meta_path):
+        sys.meta_path.insert(0, _MendingFinder(name, mend))
 
 
 # -------------------------------------------------------------------------------------------------
@@ -154,8 +188,6 @@ def load_weights_only(path: str | os.PathLike) -> Any:
 # mmcv 2.1: RoIAlign misreads maps in channels-last memory order
 # -------------------------------------------------------------------------------------------------
 
-_ROI_ALIGN_MODULE = 'mmcv.ops.roi_align'
-
 
 def _roi_align_misreads(module: ModuleType) -> bool:
     """Whether the memory order of the map changes what ``roi_align`` returns."""
@@ -179,24 +211,6 @@ def _mend_roi_align(module: ModuleType) -> None:
         function.forward = staticmethod(contiguous_forward)
 
 
-class _RoIAlignFinder(importlib.abc.MetaPathFinder):
-    """Mends the module as soon as somebody imports it, so that mmcv's ops stay optional."""
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        if fullname != _ROI_ALIGN_MODULE:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is not None:
-            execute = spec.loader.exec_module
-
-            def execute_and_mend(module: ModuleType) -> None:
-                execute(module)
-                _mend_roi_align(module)
-
-            spec.loader.exec_module = execute_and_mend
-        return spec
-
-
 def give_roi_align_contiguous_maps() -> None:
     """Make RoIAlign right for maps in channels-last memory order.
 
@@ -204,10 +218,38 @@ def give_roi_align_contiguous_maps() -> None:
     UniFormer's maps come from channels-last tokens and the convolutions of an FPN keep that order,
     so the heads of a detector would get scrambled features, without an error.
     """
-    if _ROI_ALIGN_MODULE in sys.modules:
-        _mend_roi_align(sys.modules[_ROI_ALIGN_MODULE])
-    elif not any(isinstance(finder, _RoIAlignFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _RoIAlignFinder())
+    _mend_when_imported('mmcv.ops.roi_align', _mend_roi_align)
+
+
+# -------------------------------------------------------------------------------------------------
+# mmseg 1.2.2: a label map of one row or column loses its shape
+# -------------------------------------------------------------------------------------------------
+
+
+def _mend_seg_loading(module: ModuleType) -> None:
+    load = module.LoadAnnotations._load_seg_map
+    if load.__module__ == __name__:
+        return
+
+    @functools.wraps(load, assigned=('__doc__',))
+    def load_in_two_dimensions(self: Any, results: dict) -> None:
+        load(self, results)
+        label = results['gt_seg_map']
+        if label.ndim < 2:
+            shape = tuple(results['ori_shape'][:2])
+            fits = label.size == shape[0] * shape[1]
+            results['gt_seg_map'] = label.reshape(shape if fits else (1, -1))
+
+    module.LoadAnnotations._load_seg_map = load_in_two_dimensions
+
+
+def keep_thin_label_maps() -> None:
+    """Let mmseg read labels of images that are one pixel high or wide.
+
+    Fault: mmseg 1.2.2 squeezes every axis of length 1 out of a decoded label map, not only that of
+    the channels, so that a strip becomes a row of numbers which no later step can resize or crop.
+    """
+    _mend_when_imported('mmseg.datasets.transforms.loading', _mend_seg_loading)
 
 
 # -------------------------------------------------------------------------------------------------
@@ -261,6 +303,51 @@ def provide_mmaction_drn() -> None:
         return
     if version == '1.2.0':
         sys.meta_path.append(_DRNFinder())
+
+
+# -------------------------------------------------------------------------------------------------
+# mmpose 1.3.2: the inferencer drops the boxes that it is given
+# -------------------------------------------------------------------------------------------------
+
+
+def _mend_pose_inferencer(module: ModuleType) -> None:
+    inferencer = module.Pose2DInferencer
+    preprocess = inferencer.preprocess_single
+    if preprocess.__module__ == __name__ or 'bboxes = []' not in inspect.getsource(preprocess):
+        return
+
+    @functools.wraps(preprocess, assigned=('__doc__',))
+    def preprocess_single(
+        self, input, index, bbox_thr=0.3, nms_thr=0.3, bboxes: Sequence[Sequence[float]] = ()
+    ):
+        if self.cfg.data_mode != 'topdown' or len(bboxes) == 0:
+            return preprocess(self, input, index, bbox_thr, nms_thr)
+        image = {'img_path': input} if isinstance(input, str) else {'img': input}
+        image.setdefault('img_path', f'{index:06d}.jpg')
+        boxes = np.asarray(bboxes, np.float32)
+        if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
+            raise ValueError(
+                'bboxes must hold, for every image, a list of boxes x1, y1, x2, y2 and perhaps '
+                f'score; got an array of shape {boxes.shape} for one image.'
+            )
+        scores = boxes[:, 4:] if boxes.shape[1] == 5 else np.ones_like(boxes[:, :1])
+        return [
+            self.pipeline(
+                {**image, **self.model.dataset_meta, 'bbox': box[None], 'bbox_score': score}
+            )
+            for box, score in zip(boxes[:, :4], scores, strict=True)
+        ]
+
+    inferencer.preprocess_single = preprocess_single
+
+
+def let_pose_inferencer_take_boxes() -> None:
+    """Let mmpose's 2D inferencers estimate the poses of given people.
+
+    Fault: ``Pose2DInferencer.preprocess_single`` of mmpose 1.3.2 has an argument ``bboxes``, which
+    a top-down model overwrites with what a detector finds or, without one, with the whole image.
+    """
+    _mend_when_imported('mmpose.apis.inferencers.pose2d_inferencer', _mend_pose_inferencer)
 
 
 # -------------------------------------------------------------------------------------------------

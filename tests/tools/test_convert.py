@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
-from uniformer_mm import UniFormer
-from uniformer_mm.checkpoints import load_backbone, read_checkpoint
+from uniformer_mm import UniFormer, UniFormer3D
+from uniformer_mm.checkpoints import class_order, load_backbone, read_checkpoint
 
 ARCH = {'depths': (1, 1, 1, 1), 'embed_dims': (16, 16, 16, 32), 'head_dim': 16}
 
@@ -55,7 +56,7 @@ def test_to_mm(convert, official, tmp_path):
     assert torch.equal(state['head.fc.weight'], source['model']['head.weight'])
     assert len(state) == len(source['model'])
     meta = written['meta']
-    assert meta['arch'] == {**ARCH, 'mlp_ratio': 4.0, 'stem': 'patch'}
+    assert meta['arch'].items() >= {**ARCH, 'mlp_ratio': 4.0, 'stem': 'patch'}.items()
     assert meta['head_dim'] == 16
     assert meta['source_file'] == 'official.pth'
     assert meta['source_sha256'] == hashlib.sha256(official.read_bytes()).hexdigest()
@@ -125,6 +126,56 @@ def test_dense_checkpoint(convert, tmp_path):
     written = torch.load(tmp_path / 'a.pth')
     assert written['state_dict'].keys() == state.keys()
     assert written['meta']['out_indices'] == (1, 2, 3)
+
+
+@pytest.fixture
+def kinetics(tmp_path) -> Path:
+    """An official video file; bias i of its head is i."""
+    state = UniFormer3D(ARCH).state_dict()
+    state['head.weight'], state['head.bias'] = torch.rand(400, 32), torch.arange(400.0)
+    torch.save({'model_state': state, 'epoch': 9}, tmp_path / 'uniformer_small_k400.pth')
+    return tmp_path / 'uniformer_small_k400.pth'
+
+
+def test_kinetics_classes_are_renumbered(convert, kinetics, tmp_path):
+    mm, official = tmp_path / 'mm.pth', tmp_path / 'official.pth'
+    assert convert(kinetics, mm, '--head-dim', 16)[0] == 1  # the name says 64
+    torch.save(torch.load(kinetics), tmp_path / 'a.pth')
+    args = ('--head-dim', 16)
+    code, said = convert(tmp_path / 'a.pth', mm, *args)
+    assert code == 1 and '--class-order kinetics400' in said and not mm.exists()
+    code, said = convert(tmp_path / 'a.pth', mm, *args, '--class-order', 'kinetics600')
+    assert code == 1 and 'head of 400 classes' in said
+    assert convert(tmp_path / 'a.pth', mm, *args, '--class-order', 'kinetics400')[0] == 0
+    written = torch.load(mm)
+    assert written['meta']['type'] == 'uniformer_mm.UniFormer3D'
+    bias = written['state_dict']['cls_head.fc_cls.bias']
+    assert torch.equal(bias[class_order('kinetics400')], torch.arange(400.0))
+
+    back = ('--to', 'official')
+    assert convert(mm, official, *back)[0] == 1
+    assert convert(mm, official, *back, '--class-order', 'kinetics400')[0] == 0
+    assert torch.equal(torch.load(official)['model']['head.bias'], torch.arange(400.0))
+    code, said = convert(official, tmp_path / 'b.pth', *back, '--class-order', 'kinetics400')
+    assert code == 1 and 'renumbers between official and mm files' in said
+    assert convert(tmp_path / 'a.pth', tmp_path / 'c.pth', *args, '--class-order', 'keep')[0] == 0
+    kept = torch.load(tmp_path / 'c.pth')['state_dict']['cls_head.fc_cls.bias']
+    assert torch.equal(kept, torch.arange(400.0))
+
+
+def test_converted_video_file_loads_strictly(convert, kinetics, tmp_path):
+    models = pytest.importorskip('mmaction.models')
+    torch.save(torch.load(kinetics), tmp_path / 'a.pth')
+    convert(
+        *(tmp_path / 'a.pth', tmp_path / 'mm.pth', '--head-dim', 16),
+        *('--class-order', 'kinetics400'),
+    )
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        model = models.Recognizer3D(
+            backbone={'type': 'uniformer_mm.UniFormer3D', 'arch': ARCH},
+            cls_head={'type': 'I3DHead', 'num_classes': 400, 'in_channels': 32},
+        )
+    model.load_state_dict(torch.load(tmp_path / 'mm.pth')['state_dict'], strict=True)
 
 
 def test_refuses_to_overwrite(convert, official, tmp_path):

@@ -74,7 +74,7 @@ def test_makes_data_trains_tests_and_draws(demo, commands, tmp_path, capsys) -> 
     assert 'Held-out data: top-1 accuracy (%) 97.2' in capsys.readouterr().out
     page = (tmp_path / 'index.html').read_text()
     assert '<b>top-1 accuracy (%) 97.2</b> (expected at least 95)' in page
-    assert '<img src="cls/classifiers.png"' in page
+    assert '<img src="cls/predictions.png"' in page
 
 
 def test_a_missed_target_is_an_error(demo, commands, monkeypatch, tmp_path) -> None:

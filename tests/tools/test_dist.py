@@ -28,6 +28,26 @@ custom_hooks = [dict(type='BufferRecorder')]
 """
 
 
+ENDS = """
+import sys, torch, torch.distributed as dist
+from pathlib import Path
+from torch.nn.parallel import DistributedDataParallel
+from uniformer_mm.launch import run_tool
+
+def threads():
+    return [p.joinpath('comm').read_text() for p in Path('/proc/self/task').iterdir()]
+
+def main():
+    dist.init_process_group('gloo', init_method=f'file://{sys.argv[1]}', rank=0, world_size=1)
+    model = DistributedDataParallel(torch.nn.Linear(2, 2))
+    model.me = model
+    assert any('gloo' in name for name in threads()), threads()
+
+run_tool(main)
+assert not any('gloo' in name for name in threads()), threads()
+"""
+
+
 def run_script(repo_root: Path, script: str, *args: object, **env: str):
     path = os.pathsep.join([str(repo_root), str(repo_root / 'tests/data')])
     env = {
@@ -39,6 +59,15 @@ def run_script(repo_root: Path, script: str, *args: object, **env: str):
     }
     command = ['bash', str(repo_root / script), *map(str, args)]
     return subprocess.run(command, env=env, capture_output=True, text=True, cwd='/', timeout=300)
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='reads the threads from /proc')
+def test_no_thread_of_the_process_group_is_left(repo_root, tmp_path):
+    """Those that live until the interpreter ends abort it once in a while."""
+    command = [sys.executable, '-c', ENDS, str(tmp_path / 'store')]
+    env = {**os.environ, 'PYTHONPATH': str(repo_root)}
+    ended = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.slow

@@ -10,9 +10,13 @@ from pathlib import Path
 
 from uniformer_mm import UniFormer, __version__
 from uniformer_mm.checkpoints import (
+    CLASS_ORDERS,
     CheckpointError,
+    Weights,
     describe_weights,
+    known_class_order,
     read_checkpoint,
+    reorder_head,
     save_checkpoint,
     sha256_of,
     to_mm,
@@ -49,9 +53,42 @@ def parse_args() -> argparse.Namespace:
         help='take the averaged weights, or the plain ones, of a file that has both; by default '
         "plain of an official file, averaged of MMEngine's",
     )
+    parser.add_argument(
+        '--class-order',
+        choices=(*CLASS_ORDERS, 'keep'),
+        help="renumber the classes of a Kinetics head from the authors' order to MMAction2's, or "
+        'with --to official back; keep: the classes are others. Needed for 400 and 600 classes',
+    )
     parser.add_argument('--add-hash', action='store_true', help="put the file's hash into its name")
     parser.add_argument('--force', action='store_true', help='overwrite the target')
     return parser.parse_args()
+
+
+def order_classes(weights: Weights, to: str, order: str | None) -> Weights:
+    """Number the classes of a Kinetics head as the target layout does.
+
+    Raises:
+        CheckpointError: If the head may be one of Kinetics and the order is not given, or if it
+            cannot be of the given one.
+    """
+    source = 'official' if weights.layout == 'official' else 'mm'
+    if order is None:
+        likely = known_class_order(weights)
+        if likely is None or source == to:
+            return weights
+        raise CheckpointError(
+            f'{weights.source} has a video head of {likely[8:]} classes. Official files number the '
+            f"classes of Kinetics in the authors' order, MMAction2 alphabetically: give "
+            f'--class-order {likely} to renumber them, or --class-order keep if they are others.'
+        )
+    if order == 'keep':
+        return weights
+    if source == to:
+        raise CheckpointError(
+            f'--class-order renumbers between official and mm files; {weights.source} is {source} '
+            f'and --to {to} was asked for.'
+        )
+    return reorder_head(weights, order, to_mmaction=to == 'mm')
 
 
 def convert(args: argparse.Namespace) -> Path:
@@ -65,12 +102,16 @@ def convert(args: argparse.Namespace) -> Path:
         weights.other.clear()
     elif not weights.classifier:
         raise CheckpointError(f'{args.source} has no classification head: use --task backbone.')
+    if weights.classifier:
+        weights = order_classes(weights, args.to, args.class_order)
     meta = {
+        'type': f'uniformer_mm.UniFormer{"3D" if weights.video else ""}',
         **model,
         'source_file': args.source.name,
         'source_sha256': sha256_of(args.source),
         'source_layout': weights.layout,
         'averaged': weights.averaged,
+        'class_order': args.class_order,
         'uniformer_mm_version': __version__,
     }
     if args.to == 'mm':

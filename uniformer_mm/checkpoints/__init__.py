@@ -16,12 +16,15 @@ Files are only ever read under the weights-only rule, so that no code in them ru
 
 from .architecture import Architecture, known_head_dim
 from .errors import CheckpointError
+from .inflation import inflate_weight
+from .kinetics import CLASS_ORDERS, class_order, known_class_order, reorder_head
 from .loading import adapt_stem_weight, check_head_dim, load_backbone
 from .names import Differences
 from .reading import Weights, check_file, parse_checkpoint, read_checkpoint
 from .writing import describe_weights, save_checkpoint, sha256_of, to_mm, to_official
 
 __all__ = [
+    'CLASS_ORDERS',
     'Architecture',
     'CheckpointError',
     'Differences',
@@ -29,11 +32,15 @@ __all__ = [
     'adapt_stem_weight',
     'check_file',
     'check_head_dim',
+    'class_order',
     'describe_weights',
+    'inflate_weight',
+    'known_class_order',
     'known_head_dim',
     'load_backbone',
     'parse_checkpoint',
     'read_checkpoint',
+    'reorder_head',
     'save_checkpoint',
     'sha256_of',
     'to_mm',

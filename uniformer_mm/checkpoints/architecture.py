@@ -29,6 +29,11 @@ _KNOWN_FILES = {
     'uniformer_large_ls_tl': (64, True),
     'uniformer_small_8xb128_fp16_ep300': (64, False),
 }
+# ``uniformer_small_k400_16x8`` and the folder ``uniformer_s16x8_k400`` are the same model; S and B
+# have the heads of the images' S and B.
+_VIDEO_FILE = re.compile(
+    r'uniformer_(small|base|[sb]\d+(x\d+)?)_(k400|k600|sthv1|sthv2|ucf101|hmdb51)(_|$)'
+)
 
 
 def known_head_dim(path: str | os.PathLike, token_labelling: bool) -> int | None:
@@ -44,6 +49,8 @@ def known_head_dim(path: str | os.PathLike, token_labelling: bool) -> int | None
     """
     stem = re.sub(r'\.(pth|pt|pyth|bin)$', '', str(path).rsplit('/', 1)[-1])
     stem = re.sub(r'(_in1k|_224|_384|-[0-9a-f]{8})+$', '', stem)
+    if _VIDEO_FILE.match(stem):
+        stem = 'uniformer_base'
     head_dim, is_token_labelling = _KNOWN_FILES.get(stem, (None, token_labelling))
     return head_dim if is_token_labelling == token_labelling else None
 
@@ -58,6 +65,12 @@ class Architecture(NamedTuple):
         stem: ``'patch'`` or ``'conv'``.
         in_channels: Channels of the input.
         layer_scale_stages: 0-based stages whose blocks have layer scale.
+        ndim: 2 for images, 3 for clips.
+        stage_types: ``'L'`` for convolution or ``'G'`` for attention, for each stage.
+        local_kernel_size: Kernel of the mixing convolutions.
+        pos_kernel_size: Kernel of the position convolutions; 0 if there are none.
+        split: Whether attention is divided into time and space.
+        std: Whether the embeddings between the stages mix frames.
     """
 
     depths: tuple[int, ...]
@@ -66,6 +79,12 @@ class Architecture(NamedTuple):
     stem: str
     in_channels: int
     layer_scale_stages: tuple[int, ...]
+    ndim: int = 2
+    stage_types: tuple[str, ...] = ('L', 'L', 'G', 'G')
+    local_kernel_size: int = 5
+    pos_kernel_size: int = 3
+    split: bool = False
+    std: bool = False
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor]) -> Architecture | None:
@@ -84,10 +103,14 @@ class Architecture(NamedTuple):
                     scaled.add(int(match[1]) - 1)
         stem = next((state[key] for key in STEM_WEIGHTS if key in state), None)
         stages = sorted(blocks)
-        widths = [state.get(f'blocks{stage}.0.pos_embed.weight') for stage in stages]
+        widths = [state.get(f'blocks{stage}.0.norm1.weight') for stage in stages]
         hidden = state.get('blocks1.0.mlp.fc1.weight')
         if stem is None or hidden is None or any(width is None for width in widths):
             return None
+        mixers = [state.get(f'blocks{stage}.0.attn.weight') for stage in stages]
+        local = next((mixer for mixer in mixers if mixer is not None), None)
+        position = state.get('blocks1.0.pos_embed.weight')
+        embed = state.get('patch_embed2.proj.weight')
         return cls(
             depths=tuple(len(blocks[stage]) for stage in stages),
             embed_dims=tuple(width.shape[0] for width in widths),
@@ -95,4 +118,10 @@ class Architecture(NamedTuple):
             stem='patch' if STEM_WEIGHTS[0] in state else 'conv',
             in_channels=stem.shape[1],
             layer_scale_stages=tuple(sorted(scaled)),
+            ndim=stem.ndim - 2,
+            stage_types=tuple('G' if mixer is None else 'L' for mixer in mixers),
+            local_kernel_size=5 if local is None else local.shape[-1],
+            pos_kernel_size=0 if position is None else position.shape[-1],
+            split=any('.t_attn.' in key for key in state),
+            std=embed is not None and embed.ndim == 5 and embed.shape[2] == 3,
         )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .architecture import STEM_WEIGHTS, Architecture
 from .errors import CheckpointError
+from .inflation import inflate_state
 from .names import Differences, join_modules, top_level_names
 from .reading import Weights, read_checkpoint
 
@@ -25,6 +26,7 @@ def load_backbone(
     prefix: str | None = None,
     head_dim: int | None = None,
     adapt_stem: bool = False,
+    inflate: str | None = None,
 ) -> None:
     """Load a checkpoint of any layout into a backbone; nothing may be left over.
 
@@ -37,8 +39,12 @@ def load_backbone(
       not return.
 
     Only these may be missing, keep their initial values and are logged: ``norm1`` .. ``norm4`` if
-    the file has none of them (they do not exist in classification) and BatchNorms'
+    the file has none of them (they do not exist in classification), the temporal attention of
+    ``split=True`` likewise (it starts with the output zero), and BatchNorms'
     ``num_batches_tracked``.
+
+    Weights of an image network are inflated for clips: their kernels get a time axis, see
+    :func:`inflate_weight`. What is inflated and what is copied is logged.
 
     Args:
         backbone: A UniFormer.
@@ -49,6 +55,8 @@ def load_backbone(
             None.
         adapt_stem: Allow another number of input channels; see :func:`adapt_stem_weight`.
             Defaults to False.
+        inflate: How the kernels of an image network are inflated for clips: ``'average'`` or
+            ``'centre'``. Defaults to None, which is the original's ``'average'``.
 
     Raises:
         CheckpointError: If the file cannot be read, does not fit, or was trained with another
@@ -67,18 +75,24 @@ def load_backbone(
             if key in own and key in state and own[key].shape[1] != state[key].shape[1]:
                 adapted = f'; {key} adapted to {own[key].shape[1]} input channels'
                 state[key] = adapt_stem_weight(state[key], own[key].shape[1])
+    inflated = ''
+    if inflate is not None and backbone.ndim != 3:
+        raise CheckpointError(f'inflate={inflate!r} is for clips: for images nothing is inflated.')
+    if backbone.ndim == 3 and any(state[key].ndim == 4 for key in STEM_WEIGHTS if key in state):
+        state, inflated = inflate_state(state, own, inflate or 'average')
     dropped = [key for key in state if key not in own and _is_droppable(key, own)]
     for key in dropped:
         del state[key]
-    has_stage_norms = any(re.match(r'norm[1-4]\.', key) for key in weights.backbone)
+    optional = [
+        part
+        for part in (r'norm[1-4]\.', r'blocks\d\.\d+\.t_(attn|norm)\.')
+        if not any(re.match(part, key) for key in weights.backbone)
+    ]
     kept = [
         key
         for key in own
         if key not in state
-        and (
-            key.endswith('.num_batches_tracked')
-            or (re.match(r'norm[1-4]\.', key) and not has_stage_norms)
-        )
+        and (key.endswith('.num_batches_tracked') or any(re.match(part, key) for part in optional))
     ]
     state.update((key, own[key]) for key in kept)
 
@@ -98,6 +112,8 @@ def load_backbone(
     if kept:
         report += f' At their initial values ({len(kept)}): {join_modules(kept)}.'
     print_log(report, logger='current')
+    if inflated:
+        print_log(inflated, logger='current')
 
 
 def check_head_dim(backbone: nn.Module, weights: Weights, stated: int | None = None) -> None:
@@ -176,9 +192,15 @@ def _hints(
             f'The file is for {file_arch.in_channels} input channels, the model for '
             f'{model_arch.in_channels}: init_cfg=dict(..., adapt_stem=True) adapts an RGB file.'
         )
-    for name in ('depths', 'embed_dims', 'mlp_ratio', 'stem'):
+    names = ['depths', 'embed_dims', 'mlp_ratio', 'stem', 'stage_types']
+    names += ['local_kernel_size', 'pos_kernel_size']
+    if file_arch.ndim == model_arch.ndim:
+        names += ['split', 'std']
+    elif file_arch.ndim == 3:
+        yield 'The file is for clips, the model for images: use UniFormer3D.'
+    for name in names:
         ours, theirs = getattr(model_arch, name), getattr(file_arch, name)
-        if name in ('depths', 'embed_dims'):
+        if name in ('depths', 'embed_dims', 'stage_types'):
             theirs = theirs[: len(ours)]
         if ours != theirs:
             yield f'The model has {name}={ours}, the file {name}={theirs}.'

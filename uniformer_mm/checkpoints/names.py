@@ -48,17 +48,17 @@ class Differences(NamedTuple):
         ):
             if entries:
                 lines.append(f'{title} ({len(entries)}):')
-                lines += [f'    {name} {shape}' for name, shape in _fold_blocks(entries)]
+                lines += [f'    {name} {shape}' for name, shape in fold_blocks(entries)]
         if self.misshapen:
             lines.append(f'Of another shape ({len(self.misshapen)}):')
             lines += [
                 f'    {name}: the model has {model}, the file {file}'
-                for name, (model, file) in _fold_blocks(self.misshapen)
+                for name, (model, file) in fold_blocks(self.misshapen)
             ]
         return '\n'.join(lines)
 
 
-def _fold_blocks(entries: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def fold_blocks(entries: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Merge entries that differ only in the block index; no entry is left out."""
     groups: dict[tuple[str, Any], list[int]] = {}
     for key, value in entries.items():

@@ -23,6 +23,8 @@ from .names import shorten, top_level_names
 
 _PLAIN_ENTRIES = ('state_dict', 'model', 'model_state')
 _AVERAGED_ENTRIES = ('model_ema', 'state_dict_ema')
+# The linear heads of MMPretrain's and MMAction2's classifiers.
+MM_HEADS = {'image': 'head.fc.', 'video': 'cls_head.fc_cls.'}
 # Parts that only the classifier has; a backbone may be loaded without them.
 _CLASSIFIER_PREFIXES = ('head.', 'aux_head.', 'head_cls.', 'norm_cls.')
 
@@ -49,6 +51,11 @@ class Weights:
     layout: str
     averaged: bool = False
     meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def video(self) -> bool:
+        """Whether the backbone is one for clips, whose convolutions have a time axis."""
+        return any(value.ndim == 5 for value in self.backbone.values())
 
     @property
     def token_labelling(self) -> bool:
@@ -111,13 +118,15 @@ def parse_checkpoint(
 
     is_openmixup = any(re.match(r'(backbone\.)?patch_embed\d\.projection\.', k) for k in state)
     is_mm = any(key.startswith('backbone.') for key in state)
+    is_video = any(value.ndim == 5 for value in state.values())
+    mm_head = MM_HEADS['video' if is_video else 'image']
     backbone: dict[str, Tensor] = {}
     classifier: dict[str, Tensor] = {}
     other: dict[str, Tensor] = {}
     for key, value in state.items():
         if is_mm or is_openmixup:
-            if key.startswith('head.fc.'):
-                classifier[key.replace('.fc.', '.')] = value
+            if key.startswith(mm_head):
+                classifier[f'head.{key.removeprefix(mm_head)}'] = value
                 continue
             if (is_mm and not key.startswith('backbone.')) or key.startswith('ema_'):
                 other[key] = value

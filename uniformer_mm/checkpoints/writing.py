@@ -16,16 +16,22 @@ from .architecture import Architecture
 from .errors import CheckpointError
 from .loading import load_backbone
 from .names import top_level_names
-from .reading import Weights
+from .reading import MM_HEADS, Weights
 
 
 def to_mm(weights: Weights) -> dict[str, Tensor]:
-    """State dict of an OpenMMLab model: ``backbone.*``, ``head.fc.*`` and what else there is.
+    """State dict of an OpenMMLab model: the backbone, its linear head and what else there is.
+
+    The head is ``head.fc`` as in MMPretrain, and of a video network ``cls_head.fc_cls`` as in
+    MMAction2. The classes keep their order; see :func:`reorder_head`.
+
+    The head of a pose estimator gets the name that mmpose 1.x gives it.
 
     Raises:
         CheckpointError: If the weights have a token-labelling or class-token head, which a
             linear classification head cannot hold.
     """
+    head = MM_HEADS['video' if weights.video else 'image']
     state = {f'backbone.{key}': value for key, value in weights.backbone.items()}
     for key, value in weights.classifier.items():
         if not key.startswith('head.'):
@@ -33,8 +39,10 @@ def to_mm(weights: Weights) -> dict[str, Tensor]:
                 f'{weights.source} has {key.split(".")[0]!r}, which a linear classification head '
                 'cannot hold: convert the backbone only (--task backbone).'
             )
-        state[key.replace('head.', 'head.fc.')] = value
-    return {**state, **weights.other}
+        state[key.replace('head.', head)] = value
+    for key, value in weights.other.items():
+        state[re.sub(r'^keypoint_head\.', 'head.', key)] = value
+    return state
 
 
 def to_official(weights: Weights) -> dict[str, Tensor]:
@@ -62,7 +70,8 @@ def describe_weights(
         head_dim: Channels of one attention head, if the file does not tell it.
 
     Returns:
-        Arguments of :class:`uniformer_mm.UniFormer`: ``arch`` (a name, or a dict if no named one
+        Arguments of :class:`uniformer_mm.UniFormer`, or of a video network of
+        :class:`uniformer_mm.UniFormer3D`: ``arch`` (a name, or a dict if no named one
         fits), ``head_dim``, ``in_channels``, ``layer_scale_init_value``, ``layer_scale_stages``,
         ``out_indices``, ``final_norm`` and, of OpenMixup's weights, ``patch_norm_eps``.
 
@@ -70,16 +79,19 @@ def describe_weights(
         CheckpointError: If the weights are no UniFormer's, contradict the arguments or do not
             tell their head dimension.
     """
-    from uniformer_mm.models import UniFormer  # which imports this module
+    from uniformer_mm.models import UniFormer, UniFormer3D  # which import this module
 
     found = Architecture.of(weights.backbone)
     if found is None:
         names = top_level_names(weights.backbone)
         raise CheckpointError(f'{weights.source} is no UniFormer: its entries are {names}.')
-    shape = {name: getattr(found, name) for name in ('depths', 'embed_dims', 'mlp_ratio', 'stem')}
+    network = UniFormer3D if weights.video else UniFormer
+    names = ('depths', 'embed_dims', 'mlp_ratio', 'stem', 'stage_types')
+    names += ('local_kernel_size', 'pos_kernel_size', 'split', 'std')
+    shape = {name: getattr(found, name) for name in names}
     fitting = {
         zoo_name: zoo
-        for zoo_name, zoo in UniFormer.arch_zoo.items()
+        for zoo_name, zoo in network.arch_zoo.items()
         if all(getattr(zoo, name) == value for name, value in shape.items())
     }
     if arch is not None and arch not in fitting:
@@ -112,7 +124,7 @@ def describe_weights(
     if weights.layout == 'openmixup':
         arguments['patch_norm_eps'] = 1e-6  # theirs; the authors' models have 1e-5
     backbone_only = replace(weights, classifier={}, other={})
-    load_backbone(UniFormer(**arguments), backbone_only, head_dim=head_dim)
+    load_backbone(network(**arguments), backbone_only, head_dim=head_dim)
     return arguments
 
 

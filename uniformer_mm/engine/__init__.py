@@ -3,6 +3,7 @@ from .hooks import (
     ClassCheckHook,
     EpochSeedHook,
     FiniteLossHook,
+    IterSyncBuffersHook,
     VideoDataHook,
 )
 from .schedules import WarmupCosineLR
@@ -13,5 +14,6 @@ __all__ = [
     'EpochSeedHook',
     'FiniteLossHook',
     'VideoDataHook',
+    'IterSyncBuffersHook',
     'WarmupCosineLR',
 ]

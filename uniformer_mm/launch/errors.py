@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import importlib
 import importlib.util
 import os
@@ -43,6 +44,9 @@ def run_tool(main: Callable[[], None]) -> None:
         rank = os.environ.get('RANK', '0')
         sys.exit(f'error: {message}' if rank == '0' else f'[rank {rank}] error: {message}')
     if dist.is_available() and dist.is_initialized():
+        # The runner is full of reference cycles and holds the process group. Left to the end of
+        # the interpreter, the group's threads outlive what they use, and now and then abort.
+        gc.collect()
         dist.destroy_process_group()
 
 

@@ -27,10 +27,16 @@ EMPTY_EVERY = 25  # as some of COCO's images have no object
 def outline(ink: np.ndarray) -> list[np.ndarray]:
     """Polygons around ``ink``, (h, w) floats in [0, 1], finer than a pixel: (N, 2) arrays of x, y,
     where pixel i covers i to i + 1."""
+    if not ink.any():
+        return []
     fine = 8
-    ink = np.pad(np.float32(ink), 1)
+    rows, columns = (np.flatnonzero(ink.any(axis)) for axis in (1, 0))
+    corner = columns[0], rows[0]
+    ink = np.pad(np.float32(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]), 1)
     enlarged = cv2.resize(ink, None, fx=fine, fy=fine, interpolation=cv2.INTER_LINEAR)
-    return [(polygon + 0.5) / fine - 1 for polygon in _outline_mask(np.uint8(enlarged > 0.5))]
+    return [
+        corner + (polygon + 0.5) / fine - 1 for polygon in _outline_mask(np.uint8(enlarged > 0.5))
+    ]
 
 
 def _outline_mask(mask: np.ndarray) -> list[np.ndarray]:
@@ -58,6 +64,46 @@ def area_of(polygon: np.ndarray) -> float:
     return float(abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2)
 
 
+def make_annotation(number: int, image: int, category: int, polygons: list[np.ndarray]) -> dict:
+    """An object of COCO's annotation files: box and area of its polygons, (N, 2) in pixels."""
+    points = np.concatenate(polygons)
+    lower, upper = points.min(0), points.max(0)
+    return dict(
+        id=number,
+        image_id=image,
+        category_id=category,
+        bbox=[*lower.tolist(), *(upper - lower).tolist()],
+        area=sum(map(area_of, polygons)),
+        segmentation=[polygon.ravel().tolist() for polygon in polygons],
+        iscrowd=0,
+    )
+
+
+def save_image(image: np.ndarray, number: int, folder: Path) -> dict:
+    """Write (H, W, 3) floats under COCO's name for image ``number``; gives its entry."""
+    name = f'{number:012d}.jpg'
+    to_picture(image).save(folder / name, quality=95)
+    return dict(id=number, file_name=name, height=image.shape[0], width=image.shape[1])
+
+
+def write_annotations(
+    path: Path,
+    description: str,
+    images: list[dict],
+    annotations: list[dict],
+    categories: list[dict],
+) -> None:
+    """Write one of COCO's annotation files."""
+    content = dict(
+        info=dict(description=description, version='1.0'),
+        licenses=[],
+        images=images,
+        annotations=annotations,
+        categories=categories,
+    )
+    path.write_text(json.dumps(content))
+
+
 def make(root: Path, seed: int, counts: dict[str, int]) -> None:
     """Write ``{train,val}2017/<number>.jpg`` and ``annotations/instances_{train,val}2017.json``,
     several digits an image; category ``d + 1`` is the digit d."""
@@ -83,27 +129,15 @@ def make(root: Path, seed: int, counts: dict[str, int]) -> None:
                     continue
                 paint(image, ink, *corner, rng)
                 polygons = [polygon + corner[::-1] for polygon in outline(ink)]
-                lower, upper = np.min(points := np.concatenate(polygons), 0), np.max(points, 0)
                 annotations.append(
-                    dict(
-                        id=len(annotations) + 1,
-                        image_id=number,
-                        category_id=label + 1,
-                        bbox=[*lower.tolist(), *(upper - lower).tolist()],
-                        area=sum(map(area_of, polygons)),
-                        segmentation=[polygon.ravel().tolist() for polygon in polygons],
-                        iscrowd=0,
-                    )
+                    make_annotation(len(annotations) + 1, number, label + 1, polygons)
                 )
-            name = f'{number:012d}.jpg'
-            to_picture(image).save(folder / name, quality=95)
-            images.append(dict(id=number, file_name=name, height=shape[0], width=shape[1]))
+            images.append(save_image(image, number, folder))
         digits = [dict(id=d + 1, name=str(d), supercategory='digit') for d in range(10)]
-        content = dict(
-            info=dict(description='Handwritten digits on photographs', version='1.0'),
-            licenses=[],
-            images=images,
-            annotations=annotations,
-            categories=digits,
+        write_annotations(
+            root / 'annotations' / f'instances_{split}2017.json',
+            'Handwritten digits on photographs',
+            images,
+            annotations,
+            digits,
         )
-        (root / 'annotations' / f'instances_{split}2017.json').write_text(json.dumps(content))

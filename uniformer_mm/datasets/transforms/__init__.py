@@ -1,14 +1,20 @@
 from .clip_sampling import DenseClipSample, SampleFramesV0
+from .pose_augment import ClippedNormalScaleRotation, RandomBBoxShift
 from .pyav import PyAVDecode, PyAVInit
 from .random_erasing import ClipRandomErasing, NormalizedRandomErasing
+from .seg_maps import CheckSegMap, ResizeToAtLeast
 from .video_rand_augment import VideoRandAugment
 
 __all__ = [
+    'CheckSegMap',
     'ClipRandomErasing',
+    'ClippedNormalScaleRotation',
     'DenseClipSample',
     'NormalizedRandomErasing',
     'PyAVDecode',
     'PyAVInit',
+    'RandomBBoxShift',
+    'ResizeToAtLeast',
     'SampleFramesV0',
     'VideoRandAugment',
 ]

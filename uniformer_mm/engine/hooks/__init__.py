@@ -2,6 +2,7 @@ from .checkpoint_guard import CheckpointGuardHook
 from .class_check import ClassCheckHook
 from .epoch_seed import EpochSeedHook
 from .finite_loss import FiniteLossHook
+from .sync_buffers import IterSyncBuffersHook
 from .video_data import VideoDataHook
 
 __all__ = [
@@ -10,4 +11,5 @@ __all__ = [
     'EpochSeedHook',
     'FiniteLossHook',
     'VideoDataHook',
+    'IterSyncBuffersHook',
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 from mmengine.hooks import Hook
@@ -12,14 +13,20 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from torch import Tensor, nn
 
 from uniformer_mm.checkpoints import (
+    CLASS_ORDERS,
     CheckpointError,
     Differences,
+    Weights,
     check_file,
     check_head_dim,
+    known_class_order,
     parse_checkpoint,
+    reorder_head,
     to_mm,
 )
 from uniformer_mm.registry import HOOKS
+
+_STAGE_NORM = re.compile(r'backbone\.norm[1-4]\.')
 
 
 @HOOKS.register_module()
@@ -32,19 +39,30 @@ class CheckpointGuardHook(Hook):
     and for every later hook (``EMAHook`` reads the same dict), and raises if an entry is missing,
     unexpected or of another shape. Renaming that a model does itself while it loads is respected.
 
-    Only ``num_batches_tracked`` of BatchNorms may be missing, and only ``data_preprocessor.*`` may
-    be left over (older files have its mean and std, which the config gives); both are logged.
+    Only ``num_batches_tracked`` of BatchNorms may be missing. Only ``data_preprocessor.*`` (older
+    files have its mean and std, which the config gives) and ``norm1`` .. ``norm4`` of stages that
+    the backbone does not return (the authors' pose models have them without using them) may be left
+    over. All are logged.
 
     Args:
         allow_new_head: Let entries of heads (modules with ``head`` in their name) be missing,
             left over or of another shape, to fine-tune on other classes. Not for ``resume``.
             Defaults to False.
+        class_order: Says that the labels of the data are numbered as MMAction2's of
+            ``'kinetics400'`` or ``'kinetics600'``, so that the classes of official files, which
+            are numbered in another way, are brought into that order. Defaults to None, which
+            leaves them as they are.
     """
 
     priority = 'VERY_HIGH'  # before EMAHook
 
-    def __init__(self, allow_new_head: bool = False) -> None:
+    def __init__(self, allow_new_head: bool = False, class_order: str | None = None) -> None:
+        if class_order not in (None, *CLASS_ORDERS):
+            raise ValueError(
+                f'class_order must be None or one of {", ".join(CLASS_ORDERS)}; got {class_order!r}'
+            )
         self.allow_new_head = allow_new_head
+        self.class_order = class_order
 
     def before_run(self, runner: Runner) -> None:
         """Refuse an unreadable file before the runner loads it.
@@ -100,12 +118,13 @@ class CheckpointGuardHook(Hook):
         if backbone is None:
             state = {**weights.backbone, **weights.classifier, **weights.other}
         else:
-            state = to_mm(weights)
+            state = to_mm(self._order_classes(weights))
         if hasattr(backbone, 'head_dim'):
             check_head_dim(backbone, weights)
 
         differences = Differences.between(own, state)
         ignored = {key for kind in differences for key in kind if self._is_ignored(key, resume)}
+        ignored |= {key for key in differences.unexpected if _STAGE_NORM.match(key)}
         for key in ignored:
             state.pop(key, None)
             # EMAHook swaps the two dicts name by name.
@@ -121,6 +140,27 @@ class CheckpointGuardHook(Hook):
         if 'state_dict' not in checkpoint:
             checkpoint.clear()
         checkpoint['state_dict'] = state
+
+    def _order_classes(self, weights: Weights) -> Weights:
+        """Number the classes of an official Kinetics head as the labels of the data are."""
+        known = known_class_order(weights)
+        if weights.layout != 'official' or known is None:
+            return weights
+        if self.class_order == known:
+            print_log(
+                f"{weights.source}: the head's classes were brought from the authors' order into "
+                f"MMAction2's of {known}.",
+                logger='current',
+            )
+            return reorder_head(weights, known, to_mmaction=True)
+        print_log(
+            f"{weights.source}: the head's classes keep the authors' order. If the labels of your "
+            f"data are MMAction2's, add custom_hooks=[dict(type='uniformer_mm.CheckpointGuardHook'"
+            f', class_order={known!r})].',
+            logger='current',
+            level=logging.WARNING,
+        )
+        return weights
 
     @staticmethod
     def _unwrap(model: nn.Module) -> nn.Module:

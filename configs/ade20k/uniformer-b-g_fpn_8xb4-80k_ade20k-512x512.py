@@ -1,0 +1,12 @@
+_base_ = ['./uniformer-s-g_fpn_8xb4-80k_ade20k-512x512.py']
+
+# 8 GPUs x 4 = 32 images a step, lr = 2e-4. Published: mIoU 48.0.
+model = dict(
+    backbone=dict(
+        arch='base',
+        drop_path_rate=0.2,
+        init_cfg=dict(
+            checkpoint='https://huggingface.co/Sense-X/uniformer_image/resolve/main/uniformer_base_in1k.pth',
+        ),
+    )
+)

@@ -1,0 +1,18 @@
+_base_ = [
+    '../_base_/models/fpn_uniformer.py',
+    '../_base_/datasets/ade20k_512x512_align32.py',
+    '../_base_/schedules/ade20k_80k_adamw.py',
+    '../_base_/ade20k_runtime.py',
+]
+
+# 8 GPUs x 4 = 32 images a step, lr = 2e-4. Published: mIoU 46.6.
+model = dict(
+    backbone=dict(
+        stage3_style='global',
+        drop_path_rate=0.1,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://huggingface.co/Sense-X/uniformer_image/resolve/main/uniformer_small_in1k.pth',
+        ),
+    )
+)

@@ -1,0 +1,4 @@
+_base_ = ['./uniformer-s-g_upernet_8xb2-160k_ade20k-512x512.py']
+
+# A test of the weights of uniformer-s-g. Published: mIoU 47.0, multi-scale 48.5.
+model = dict(backbone=dict(stage3_style='hybrid', window_size=32))
