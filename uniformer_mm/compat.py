@@ -191,8 +191,9 @@ def load_weights_only(path: str | os.PathLike) -> Any:
 
 def _roi_align_misreads(module: ModuleType) -> bool:
     """Whether the memory order of the map changes what ``roi_align`` returns."""
-    maps = torch.arange(8.0).view(1, 2, 2, 2)
-    rois = torch.tensor([[0.0, 0.0, 0.0, 2.0, 2.0]])
+    # Whatever default device the importing code has set.
+    maps = torch.arange(8.0, device='cpu').view(1, 2, 2, 2)
+    rois = torch.tensor([[0.0, 0.0, 0.0, 2.0, 2.0]], device='cpu')
     order = torch.channels_last
     return not torch.equal(
         module.roi_align(maps, rois, 2),
