@@ -191,8 +191,8 @@ def load_weights_only(path: str | os.PathLike) -> Any:
 
 def _roi_align_misreads(module: ModuleType) -> bool:
     """Whether the memory order of the map changes what ``roi_align`` returns."""
-    maps = torch.arange(8.0).view(1, 2, 2, 2)
-    rois = torch.tensor([[0.0, 0.0, 0.0, 2.0, 2.0]])
+    maps = torch.arange(8.0, device='cpu').view(1, 2, 2, 2)
+    rois = torch.tensor([[0.0, 0.0, 0.0, 2.0, 2.0]], device='cpu')
     order = torch.channels_last
     return not torch.equal(
         module.roi_align(maps, rois, 2),
@@ -250,6 +250,36 @@ def keep_thin_label_maps() -> None:
     the channels, so that a strip becomes a row of numbers which no later step can resize or crop.
     """
     _mend_when_imported('mmseg.datasets.transforms.loading', _mend_seg_loading)
+
+
+# -------------------------------------------------------------------------------------------------
+# mmseg 1.2.2: a label map of one row or column loses its shape
+# -------------------------------------------------------------------------------------------------
+
+def _mend_seg_loading(module: ModuleType) -> None:
+    load = module.LoadAnnotations._load_seg_map
+    if load.__module__ == __name__:
+        return
+
+    @functools.wraps(load, assigned=('__doc__',))
+    def load_in_two_dimensions(self: Any, results: dict) -> None:
+        load(self, results)
+        label = results['gt_seg_map']
+        if label.ndim < 2:
+            shape = tuple(results['ori_shape'][:2])
+            fits = label.size == shape[0] * shape[1]
+            results['gt_seg_map'] = label.reshape(shape if fits else (1, -1))
+
+    module.LoadAnnotations._load_seg_map = load_in_two_dimensions
+
+
+def keep_thin_label_maps() -> None:
+    """Let mmseg read labels of images that are one pixel high or wide.
+
+    Fault: mmseg 1.2.2 squeezes every axis of length 1 out of a decoded label map, not only that of
+    the channels, so that a strip becomes a row of numbers which no later step can resize or crop.
+    """
+    _mend_on_import('mmseg.datasets.transforms.loading', _mend_seg_loading)
 
 
 # -------------------------------------------------------------------------------------------------

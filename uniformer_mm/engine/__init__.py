@@ -13,6 +13,7 @@ __all__ = [
     'ClassCheckHook',
     'EpochSeedHook',
     'FiniteLossHook',
+    'IterSyncBuffersHook',
     'VideoDataHook',
     'IterSyncBuffersHook',
     'WarmupCosineLR',

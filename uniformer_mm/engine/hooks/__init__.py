@@ -10,6 +10,7 @@ __all__ = [
     'ClassCheckHook',
     'EpochSeedHook',
     'FiniteLossHook',
+    'IterSyncBuffersHook',
     'VideoDataHook',
     'IterSyncBuffersHook',
 ]
