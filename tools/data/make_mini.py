@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from mini import coco, imagenet, pose
+from mini import ade, coco, imagenet, pose
 
 MARKER = '.made_by_make_mini.json'
 VERSION = 1
-DATA: dict[str, ModuleType] = dict(imagenet=imagenet, coco=coco, pose=pose)
+DATA: dict[str, ModuleType] = dict(imagenet=imagenet, coco=coco, ade=ade, pose=pose)
 
 
 class MiniDataError(RuntimeError):
