@@ -15,7 +15,7 @@ import uniformer_mm  # noqa: F401  (registers everything and repairs third-party
 
 REPO = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).resolve().parent / 'data'
-sys.path[:0] = [str(DATA), str(REPO / 'tools/data')]
+sys.path[:0] = [str(DATA), *(str(REPO / 'tools' / name) for name in ('data', 'inference'))]
 
 
 @pytest.fixture(scope='session')

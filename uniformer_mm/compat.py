@@ -256,6 +256,7 @@ def keep_thin_label_maps() -> None:
 # mmseg 1.2.2: a label map of one row or column loses its shape
 # -------------------------------------------------------------------------------------------------
 
+
 def _mend_seg_loading(module: ModuleType) -> None:
     load = module.LoadAnnotations._load_seg_map
     if load.__module__ == __name__:

@@ -36,7 +36,7 @@ digits_train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(type='uniformer_mm.CheckSegMap', num_classes=150),
-    dict(type='RandomResize', scale=(160, 128), ratio_range=(0.75, 1.5), keep_ratio=True),
+    dict(type='RandomResize', scale=(160, 128), ratio_range=(0.75, 1.25), keep_ratio=True),
     dict(type='RandomCrop', crop_size=digits_size, cat_max_ratio=0.75),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
@@ -57,6 +57,6 @@ digits_tta_resizes = [
 ]
 digits_hooks = dict(
     logger=dict(interval=20),
-    checkpoint=dict(interval=100, max_keep_ckpts=2),
+    checkpoint=dict(interval=200, max_keep_ckpts=2),
     visualization=dict(interval=1),
 )

@@ -31,10 +31,10 @@ val_dataloader = dict(num_workers=1, dataset=val_dataset)
 test_dataloader = dict(num_workers=1, dataset=val_dataset)
 
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(max_iters=600, val_interval=100)
+train_cfg = dict(max_iters=1000, val_interval=200)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=51),
-    dict(type='CosineAnnealingLR', eta_min=1e-11, by_epoch=False, begin=0, end=600),
+    dict(type='CosineAnnealingLR', eta_min=1e-11, by_epoch=False, begin=0, end=1000),
 ]
 auto_scale_lr = dict(base_batch_size=8)
 default_hooks = _base_.digits_hooks

@@ -20,8 +20,8 @@ from .drawing import (
 COUNTS = dict(train=800, val=100)
 FOLDERS = dict(train='training', val='validation')
 SIDES = (128, 160)
-EXTENT = (24, 96)  # longer side of a digit
-DIGITS = (2, 6)
+EXTENT = (36, 88)  # longer side of a digit
+DIGITS = (2, 4)
 
 # Numbers in the PNG. 0 is "other", as in ADE20K: pixels that count for nothing.
 OTHER = 0
