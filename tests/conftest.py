@@ -15,7 +15,10 @@ import uniformer_mm  # noqa: F401  (registers everything and repairs third-party
 
 REPO = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).resolve().parent / 'data'
-sys.path[:0] = [str(DATA), *(str(REPO / 'tools' / name) for name in ('data', 'inference'))]
+sys.path[:0] = [
+    str(DATA),
+    *(str(REPO / 'tools' / name) for name in ('data', 'inference', 'visualization')),
+]
 
 
 @pytest.fixture(scope='session')

@@ -48,6 +48,7 @@ def apply() -> None:
     """
     allow_training_checkpoints()
     give_roi_align_contiguous_maps()
+    keep_thin_images()
     keep_thin_label_maps()
     let_pose_inferencer_take_boxes()
     provide_mmaction_drn()
@@ -250,6 +251,31 @@ def keep_thin_label_maps() -> None:
     the channels, so that a strip becomes a row of numbers which no later step can resize or crop.
     """
     _mend_when_imported('mmseg.datasets.transforms.loading', _mend_seg_loading)
+
+
+# -------------------------------------------------------------------------------------------------
+# mmcv 2.1: a strip is rescaled to nothing
+# -------------------------------------------------------------------------------------------------
+
+
+def _mend_scale_size(module: ModuleType) -> None:
+    scale_size = module._scale_size
+
+    def scale_to_a_pixel(size: tuple[int, int], scale: Any) -> tuple[int, int]:
+        width, height = scale_size(size, scale)
+        return max(width, 1), max(height, 1)
+
+    if 0 in scale_size((1, 1), 0.1):
+        module._scale_size = scale_to_a_pixel
+
+
+def keep_thin_images() -> None:
+    """Let mmcv rescale images whose shorter side becomes less than half a pixel.
+
+    Fault: mmcv 2.1 rounds such a side to 0, and OpenCV refuses the size without naming the image.
+    A side keeps one pixel instead.
+    """
+    _mend_on_import('mmcv.image.geometric', _mend_scale_size)
 
 
 # -------------------------------------------------------------------------------------------------
