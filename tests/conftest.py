@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -53,6 +54,22 @@ def run_tool() -> Callable[..., subprocess.CompletedProcess]:
         env = {**os.environ, 'PYTHONPATH': str(REPO), **kwargs.pop('env', {})}
         command = [sys.executable, str(REPO / script), *map(str, args)]
         return subprocess.run(command, capture_output=True, text=True, env=env, **kwargs)
+
+    return run
+
+
+@pytest.fixture
+def run_main(monkeypatch, repo_root) -> Callable[..., object]:
+    """Run a tool inside this process, which saves the imports; returns what it exits with."""
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+
+    def run(script: str, *args: object) -> object:
+        monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
+        try:
+            runpy.run_path(str(repo_root / script), run_name='__main__')
+        except SystemExit as stop:
+            return stop.code
+        return 0
 
     return run
 

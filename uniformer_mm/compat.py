@@ -223,6 +223,31 @@ def give_roi_align_contiguous_maps() -> None:
 
 
 # -------------------------------------------------------------------------------------------------
+# mmcv 2.1: a strip is rescaled to nothing
+# -------------------------------------------------------------------------------------------------
+
+
+def _mend_scale_size(module: ModuleType) -> None:
+    scale_size = module._scale_size
+
+    def scale_to_a_pixel(size: tuple[int, int], scale: Any) -> tuple[int, int]:
+        width, height = scale_size(size, scale)
+        return max(width, 1), max(height, 1)
+
+    if 0 in scale_size((1, 1), 0.1):
+        module._scale_size = scale_to_a_pixel
+
+
+def keep_thin_images() -> None:
+    """Let mmcv rescale images whose shorter side becomes less than half a pixel.
+
+    Fault: mmcv 2.1 rounds such a side to 0, and OpenCV refuses the size without naming the image.
+    A side keeps one pixel instead.
+    """
+    _mend_when_imported('mmcv.image.geometric', _mend_scale_size)
+
+
+# -------------------------------------------------------------------------------------------------
 # mmseg 1.2.2: a label map of one row or column loses its shape
 # -------------------------------------------------------------------------------------------------
 
@@ -251,62 +276,6 @@ def keep_thin_label_maps() -> None:
     the channels, so that a strip becomes a row of numbers which no later step can resize or crop.
     """
     _mend_when_imported('mmseg.datasets.transforms.loading', _mend_seg_loading)
-
-
-# -------------------------------------------------------------------------------------------------
-# mmcv 2.1: a strip is rescaled to nothing
-# -------------------------------------------------------------------------------------------------
-
-
-def _mend_scale_size(module: ModuleType) -> None:
-    scale_size = module._scale_size
-
-    def scale_to_a_pixel(size: tuple[int, int], scale: Any) -> tuple[int, int]:
-        width, height = scale_size(size, scale)
-        return max(width, 1), max(height, 1)
-
-    if 0 in scale_size((1, 1), 0.1):
-        module._scale_size = scale_to_a_pixel
-
-
-def keep_thin_images() -> None:
-    """Let mmcv rescale images whose shorter side becomes less than half a pixel.
-
-    Fault: mmcv 2.1 rounds such a side to 0, and OpenCV refuses the size without naming the image.
-    A side keeps one pixel instead.
-    """
-    _mend_on_import('mmcv.image.geometric', _mend_scale_size)
-
-
-# -------------------------------------------------------------------------------------------------
-# mmseg 1.2.2: a label map of one row or column loses its shape
-# -------------------------------------------------------------------------------------------------
-
-
-def _mend_seg_loading(module: ModuleType) -> None:
-    load = module.LoadAnnotations._load_seg_map
-    if load.__module__ == __name__:
-        return
-
-    @functools.wraps(load, assigned=('__doc__',))
-    def load_in_two_dimensions(self: Any, results: dict) -> None:
-        load(self, results)
-        label = results['gt_seg_map']
-        if label.ndim < 2:
-            shape = tuple(results['ori_shape'][:2])
-            fits = label.size == shape[0] * shape[1]
-            results['gt_seg_map'] = label.reshape(shape if fits else (1, -1))
-
-    module.LoadAnnotations._load_seg_map = load_in_two_dimensions
-
-
-def keep_thin_label_maps() -> None:
-    """Let mmseg read labels of images that are one pixel high or wide.
-
-    Fault: mmseg 1.2.2 squeezes every axis of length 1 out of a decoded label map, not only that of
-    the channels, so that a strip becomes a row of numbers which no later step can resize or crop.
-    """
-    _mend_on_import('mmseg.datasets.transforms.loading', _mend_seg_loading)
 
 
 # -------------------------------------------------------------------------------------------------

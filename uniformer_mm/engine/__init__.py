@@ -15,6 +15,5 @@ __all__ = [
     'FiniteLossHook',
     'IterSyncBuffersHook',
     'VideoDataHook',
-    'IterSyncBuffersHook',
     'WarmupCosineLR',
 ]

@@ -12,5 +12,4 @@ __all__ = [
     'FiniteLossHook',
     'IterSyncBuffersHook',
     'VideoDataHook',
-    'IterSyncBuffersHook',
 ]
