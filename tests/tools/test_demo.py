@@ -57,6 +57,7 @@ def commands(demo, monkeypatch) -> list[list[str]]:
         'coco/bbox_mAP_50': 0.8123,
         'coco/segm_mAP_50': 0.7,
         'mIoU': 61.04,
+        'acc/top1': 0.985,
     }
     return asked
 
@@ -129,6 +130,30 @@ def test_one_segmentor_is_tested_in_two_styles(demo, commands, tmp_path, capsys)
     summary = json.loads((tmp_path / 'seg/summary.json').read_text())
     assert list(summary['variants'].values()) == [['mean IoU (%) 61.0']]
     assert summary['metrics']['mIoU']['target'] == 50
+
+
+def test_clips_and_single_frames(demo, commands, tmp_path, capsys) -> None:
+    demo.run_demo('video')
+    frame, clip, plain = [c for c in commands if c[0] == 'tools/test.py'][-3:]
+    cfg = Config.fromfile(plain[1])
+    sampler = cfg.test_dataloader.dataset.pipeline[1]
+    assert sampler.num_clips == 4
+    for command, changes in ((frame, dict(frame_interval=0)), (clip, dict(num_clips=1))):
+        options = dict(
+            option.split('=') for option in command[command.index('--cfg-options') :][1:]
+        )
+        prefix = 'test_dataloader.dataset.pipeline.1.'
+        for key, value in changes.items():
+            assert options[prefix + key] == str(value)
+            assert sampler[key] != value
+    grid = next(c for c in commands if c[0] == 'tools/visualization/clip_grid.py')
+    assert grid[1] == plain[1]
+    assert 'every clip a single frame, repeated (chance is 0.250): top-1 accuracy 0.985' in (
+        capsys.readouterr().out
+    )
+    weights = json.loads((tmp_path / 'video/summary.json').read_text())['weights']
+    mini = Config.fromfile(demo.REPO / 'configs/mini/uniformer-mini_u16_1xb8_sthv2-digits-rgb.py')
+    assert weights.endswith(mini.model.backbone.init_cfg.checkpoint.removeprefix('work_dirs/demo/'))
 
 
 def test_the_detector_starts_where_the_classification_demo_leaves_its_weights(repo_root) -> None:
