@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,10 @@ import uniformer_mm  # noqa: F401  (registers everything and repairs third-party
 
 REPO = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).resolve().parent / 'data'
-sys.path[:0] = [str(DATA), str(REPO / 'tools/data')]
+sys.path[:0] = [
+    str(DATA),
+    *(str(REPO / 'tools' / name) for name in ('data', 'inference', 'visualization')),
+]
 
 
 @pytest.fixture(scope='session')
@@ -64,6 +68,22 @@ def log(caplog):
     caplog.set_level(logging.INFO, logger=logger.name)
     yield caplog
     logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture
+def run_main(monkeypatch, repo_root) -> Callable[..., object]:
+    """Run a tool inside this process, which saves the imports; returns what it exits with."""
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+
+    def run(script: str, *args: object) -> object:
+        monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
+        try:
+            runpy.run_path(str(repo_root / script), run_name='__main__')
+        except SystemExit as stop:
+            return stop.code
+        return 0
+
+    return run
 
 
 @pytest.fixture(autouse=True)

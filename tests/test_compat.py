@@ -17,6 +17,7 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import HistoryBuffer
+from PIL import Image
 
 from uniformer_mm import compat
 
@@ -291,3 +292,30 @@ def test_regions_in_bfloat16(monkeypatch):
         assert torch.equal(extractor(feats, rois), expected)
     doubles = [feature.double() for feature in feats]  # other types are left alone
     assert extractor(doubles, rois).dtype == torch.float64
+
+
+@pytest.mark.parametrize('shape', [(1, 30), (30, 1), (1, 2)])
+def test_thin_label_maps_keep_their_shape(shape, tmp_path) -> None:
+    loading = pytest.importorskip('mmseg.datasets.transforms.loading')
+    file = tmp_path / 'label.png'
+    Image.fromarray(np.resize([0, 1, 255], shape).astype(np.uint8)).save(file)
+    results = dict(seg_map_path=file, reduce_zero_label=True, seg_fields=[], ori_shape=shape)
+    found = loading.LoadAnnotations()(results)['gt_seg_map']
+    assert found.shape == shape
+    assert found.ravel()[:2].tolist() == [255, 0]
+
+
+def test_a_strip_keeps_a_pixel_when_it_is_rescaled() -> None:
+    mmcv = pytest.importorskip('mmcv')
+    assert mmcv.imrescale(np.zeros((1, 900), np.uint8), (256, 64)).shape == (1, 256)
+    assert mmcv.imrescale(np.zeros((900, 1), np.uint8), 0.25).shape == (225, 1)
+    assert mmcv.imrescale(np.zeros((30, 60), np.uint8), 0.25).shape == (8, 15)
+
+
+def test_applying_again_mends_nothing_twice() -> None:
+    from mmcv.image import geometric
+    from mmseg.datasets.transforms import loading
+
+    before = geometric._scale_size, loading.LoadAnnotations._load_seg_map
+    compat.apply()
+    assert before == (geometric._scale_size, loading.LoadAnnotations._load_seg_map)

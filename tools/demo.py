@@ -2,6 +2,8 @@
 
     python tools/demo.py cls       # classification, what `make demo` runs
     python tools/demo.py det       # detection, what `make demo-det` runs
+    python tools/demo.py seg       # segmentation, what `make demo-seg` runs
+    python tools/demo.py video     # video, what `make demo-video` runs
     python tools/demo.py all       # every part: `make demo-all`
 
 Each part makes the data it needs, trains with tools/train.py, tests with tools/test.py, and leaves
@@ -333,6 +335,57 @@ DEMOS = dict(
             'python tools/test.py {config} {weights} --show-dir work_dirs/demo/det/pictures',
             'python tools/train.py configs/coco_det/mask-rcnn_uniformer-s-h14_fpn_amp-1x_coco.py'
             '   # COCO',
+        ),
+    ),
+    seg=Demo(
+        title='Colour every pixel of photographs with handwritten digits',
+        config='configs/mini/uniformer-mini-g_fpn_ade20k-digits.py',
+        data='ade',
+        scores={'mIoU': Score('mean IoU (%)', 50.0, '{:.1f}')},
+        # Trained with attention over whole maps; any style of stage 3 may test it.
+        variants={
+            'the same weights, stage 3 in windows and every fourth block global': (
+                'model.backbone.stage3_style=hybrid',
+                'model.backbone.window_size=6',
+            ),
+        },
+        picture=(
+            *('tools/visualization/segmentation_grid.py', '{config}', '{predictions}'),
+            '{picture}',
+        ),
+        weights='segmentation',
+        next_steps=(
+            'python tools/inference/segment.py {config} {weights} data/mini/ade/images/validation',
+            'python tools/test.py {config} {weights} --tta   # six scales, each also mirrored',
+            'python tools/train.py configs/ade20k/uniformer-s-g_upernet_8xb2-160k_ade20k-512x512.py'
+            '   # ADE20K',
+        ),
+    ),
+    video=Demo(
+        title='Tell from a clip which way a handwritten digit moves',
+        config='configs/mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py',
+        data='kinetics',
+        scores={'acc/top1': Score('top-1 accuracy', 0.9)},
+        variants={
+            'every clip a single frame, repeated (chance is 0.250)': (
+                'test_dataloader.dataset.pipeline.1.type=SampleFrames',
+                'test_dataloader.dataset.pipeline.1.frame_interval=0',
+            ),
+            'one clip of each video instead of four': (
+                'test_dataloader.dataset.pipeline.1.num_clips=1',
+            ),
+        },
+        picture=(
+            *('tools/visualization/clip_grid.py', '{config}', '{predictions}', '{picture}'),
+            *('--classes', 'data/mini/kinetics/label_map.txt'),
+        ),
+        weights='recognizer',
+        next_steps=(
+            'python tools/inference/classify_video.py {config} {weights} '
+            'data/mini/kinetics/videos_val --classes data/mini/kinetics/label_map.txt',
+            'python tools/train.py '
+            'configs/kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb.py'
+            '   # Kinetics-400',
         ),
     ),
 )

@@ -48,6 +48,7 @@ def apply() -> None:
     """
     allow_training_checkpoints()
     give_roi_align_contiguous_maps()
+    keep_thin_images()
     keep_thin_label_maps()
     let_pose_inferencer_take_boxes()
     provide_mmaction_drn()
@@ -191,7 +192,6 @@ def load_weights_only(path: str | os.PathLike) -> Any:
 
 def _roi_align_misreads(module: ModuleType) -> bool:
     """Whether the memory order of the map changes what ``roi_align`` returns."""
-    # Whatever default device the importing code has set.
     maps = torch.arange(8.0, device='cpu').view(1, 2, 2, 2)
     rois = torch.tensor([[0.0, 0.0, 0.0, 2.0, 2.0]], device='cpu')
     order = torch.channels_last
@@ -220,6 +220,31 @@ def give_roi_align_contiguous_maps() -> None:
     so the heads of a detector would get scrambled features, without an error.
     """
     _mend_when_imported('mmcv.ops.roi_align', _mend_roi_align)
+
+
+# -------------------------------------------------------------------------------------------------
+# mmcv 2.1: a strip is rescaled to nothing
+# -------------------------------------------------------------------------------------------------
+
+
+def _mend_scale_size(module: ModuleType) -> None:
+    scale_size = module._scale_size
+
+    def scale_to_a_pixel(size: tuple[int, int], scale: Any) -> tuple[int, int]:
+        width, height = scale_size(size, scale)
+        return max(width, 1), max(height, 1)
+
+    if 0 in scale_size((1, 1), 0.1):
+        module._scale_size = scale_to_a_pixel
+
+
+def keep_thin_images() -> None:
+    """Let mmcv rescale images whose shorter side becomes less than half a pixel.
+
+    Fault: mmcv 2.1 rounds such a side to 0, and OpenCV refuses the size without naming the image.
+    A side keeps one pixel instead.
+    """
+    _mend_when_imported('mmcv.image.geometric', _mend_scale_size)
 
 
 # -------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from collections import Counter
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +11,10 @@ import yaml
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
-from mmengine.utils import get_installed_path
-from tiny_coco import make_coco, make_runner, shrink, use_data
+from mmengine.registry import DefaultScope
+from paper_configs import build, learning_rates, norms_of_backbone, read_config, stock_config
+from small_runs import make_runner
+from tiny_coco import make_coco, shrink, use_data
 from torch import nn
 
 from uniformer_mm import launch
@@ -70,34 +70,11 @@ def model_name(name: str) -> str:
     return name.split('_fpn_')[0]
 
 
-def build(cfg: dict) -> nn.Module:
-    from mmdet.registry import MODELS
-
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        return MODELS.build(cfg)
-
-
-def without_scope(node: Any) -> Any:
-    """The same config without the marks that mmengine puts on what mmdet's bases say."""
-    if isinstance(node, dict):
-        return {k: without_scope(v) for k, v in node.items() if k != '_scope_'}
-    return type(node)(map(without_scope, node)) if isinstance(node, list | tuple) else node
-
-
-def read_config(path: Path) -> Config:
-    return Config(without_scope(Config.fromfile(path).to_dict()))
-
-
 @cache
 def built_model(name: str) -> nn.Module:
     """A model without values, which saves time; not to be changed."""
     with torch.device('meta'):
-        return build(read_config(CONFIGS / f'coco_det/{name}.py').model)
-
-
-def stock_model(name: str) -> dict:
-    path = Path(get_installed_path('mmdet'), f'.mim/configs/_base_/models/{name}_r50_fpn.py')
-    return read_config(path).model.to_dict()
+        return build(read_config(CONFIGS / f'coco_det/{name}.py').model, 'mmdet')
 
 
 @pytest.fixture(scope='module', params=LEAVES, ids=lambda path: path.stem)
@@ -172,7 +149,7 @@ def test_neck_and_preprocessing(cfg) -> None:
         pad_size_divisor=32,
     )
     # Padding comes after normalising, with zeros.
-    preprocessor = build(cfg.model.data_preprocessor)
+    preprocessor = build(cfg.model.data_preprocessor, 'mmdet')
     assert preprocessor.pad_value == 0
     image = torch.full((3, 33, 40), 128, dtype=torch.uint8)
     padded = preprocessor(dict(inputs=[image]), training=False)['inputs']
@@ -184,7 +161,8 @@ def test_neck_and_preprocessing(cfg) -> None:
 def test_heads(path, cfg) -> None:
     is_cascade = path.stem.startswith('cascade')
     model = cfg.model.to_dict()
-    stock = stock_model('cascade-mask-rcnn' if is_cascade else 'mask-rcnn')
+    name = 'cascade-mask-rcnn' if is_cascade else 'mask-rcnn'
+    stock = stock_config('mmdet', f'_base_/models/{name}_r50_fpn.py').model.to_dict()
     if is_cascade:
         boxes = model['roi_head'].pop('bbox_head')
         stock['roi_head'].pop('bbox_head')
@@ -271,36 +249,10 @@ def test_weight_decay_of_every_parameter(name, num_free, num_all) -> None:
     assert len(decay) == len(named)
     free = {name for name, p in named.items() if decay[id(p)] == 0}
     assert {decay[id(p)] for name, p in named.items() if name not in free} == {0.05}
-    norms = {
-        f'{name}.{leaf}'
-        for name, module in model.backbone.named_modules(prefix='backbone')
-        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)
-        for leaf in ('weight', 'bias')
-    }
+    norms = norms_of_backbone(model)
     assert free == norms == {name for name in named if 'norm' in name}
     assert len(free) == num_free
     assert sum(name.startswith('backbone.') for name in named) == num_all
-
-
-def learning_rates(cfg: Config, epochs: int, epoch_length: int) -> list[float]:
-    """Learning rate of every iteration, stepped as mmengine's ParamSchedulerHook does."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=cfg.optim_wrapper.optimizer.lr)
-    schedulers = [
-        PARAM_SCHEDULERS.build(s, default_args=dict(optimizer=optimizer))
-        for s in cfg.param_scheduler
-    ]
-    rates = []
-    for _ in range(epochs):
-        for _ in range(epoch_length):
-            rates.append(optimizer.param_groups[0]['lr'])
-            optimizer.step()
-            for scheduler in schedulers:
-                if not scheduler.by_epoch:
-                    scheduler.step()
-        for scheduler in schedulers:
-            if scheduler.by_epoch:
-                scheduler.step()
-    return rates
 
 
 def test_schedule(path, cfg) -> None:
@@ -423,7 +375,7 @@ def test_gradients_reach_every_parameter(name) -> None:
     shrink(cfg)
     cfg.model.backbone.drop_path_rate = 0.0
     cfg.model.train_cfg.rpn.allowed_border = -1  # large anchors all cross that of a small image
-    model = revert_sync_batchnorm(build(cfg.model))
+    model = revert_sync_batchnorm(build(cfg.model, 'mmdet'))
     data = demo_mm_inputs(2, [[3, 96, 128]] * 2, num_items=[3, 2], num_classes=80, with_mask=True)
     losses = model(**model.data_preprocessor(data, True), mode='loss')
     loss, _ = model.parse_losses(losses)

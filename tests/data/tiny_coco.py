@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.runner import Runner
 from PIL import Image
-
-from uniformer_mm import launch
+from small_runs import shrink_pipelines, stop_workers
 
 # (width, height) of the images of each split; the last one has no object.
 SIZES = ((160, 120), (120, 160), (200, 90), (160, 120))
@@ -63,10 +61,10 @@ def make_coco(
 
 def use_data(cfg: Config, root: Path, classes: Sequence[str] = CLASSES) -> None:
     """Let a detection config read data made by :func:`make_coco`, without workers."""
+    stop_workers(cfg)
     for split in ('train', 'val', 'test'):
-        loader = cfg[f'{split}_dataloader']
-        loader.num_workers, loader.persistent_workers = 0, False
-        loader.dataset.update(data_root=f'{root}/', metainfo=dict(classes=tuple(classes)))
+        dataset = cfg[f'{split}_dataloader'].dataset
+        dataset.update(data_root=f'{root}/', metainfo=dict(classes=tuple(classes)))
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
         evaluator.ann_file = str(root / 'annotations/instances_val2017.json')
     roi_head = cfg.model.roi_head
@@ -77,17 +75,12 @@ def use_data(cfg: Config, root: Path, classes: Sequence[str] = CLASSES) -> None:
 
 def shrink(cfg: Config, by: int = 8) -> None:
     """Divide every image size of the pipelines and the numbers of regions; no weights."""
-    for split in ('train', 'val', 'test'):
-        cfg[f'{split}_dataloader'].dataset.pipeline = _divide_sizes(
-            cfg[f'{split}_dataloader'].dataset.pipeline, by
-        )
-    cfg.model.backbone.init_cfg = None
+    shrink_pipelines(cfg, by)
     for stage in _as_list(cfg.model.train_cfg.rcnn):
         stage.sampler.num = 512 // by**2
     cfg.model.train_cfg.rpn_proposal.max_per_img = 50
     cfg.model.test_cfg.rpn.max_per_img = 20
     cfg.model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=5)
-    cfg.default_hooks.checkpoint.update(interval=-1, save_last=False, save_best=None)
 
 
 def shrink_backbone(cfg: Config) -> None:
@@ -99,24 +92,5 @@ def shrink_backbone(cfg: Config) -> None:
     cfg.model.neck.in_channels = dims
 
 
-def make_runner(cfg: Config, work_dir: Path) -> Runner:
-    """A Runner as tools/train.py builds it, in float32."""
-    cfg.work_dir = str(work_dir)
-    launch.set_amp(cfg, 'off')
-    launch.check_data(cfg, ('train', 'val', 'test'))
-    launch.set_loaders(cfg, ('train', 'val', 'test'))
-    launch.set_hooks(cfg, training=True)
-    return launch.build_runner(cfg, [])
-
-
 def _as_list(value: Any) -> list:
     return value if isinstance(value, list) else [value]
-
-
-def _divide_sizes(node: Any, by: int, inside: bool = False) -> Any:
-    if isinstance(node, dict):
-        sizes = ('scale', 'scales', 'crop_size')
-        return {key: _divide_sizes(value, by, key in sizes) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return type(node)(_divide_sizes(value, by, inside) for value in node)
-    return node // by if inside else node

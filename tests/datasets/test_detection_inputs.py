@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from tiny_coco import CLASSES, SIZES, make_coco, make_runner, shrink, shrink_backbone, use_data
+from small_runs import make_runner
+from tiny_coco import CLASSES, SIZES, make_coco, shrink, shrink_backbone, use_data
 
 from uniformer_mm import launch
 

@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from seeded_weights import seeded_input, seeded_state_dict, summarise
+from golden import assert_matches
+from seeded_weights import seeded_input, seeded_state_dict
 from torch import Tensor, nn
 
 from uniformer_mm import UniFormer, UniFormer3D
 from uniformer_mm.checkpoints import load_backbone, parse_checkpoint
-
-TOLERANCE = 1e-9
 
 CLASSIFIERS = {
     'uniformer_small': dict(arch='small'),
@@ -22,18 +21,6 @@ DENSE_STYLES = {
     'small_global_odd_150x203': dict(stage3_style='global'),
     'small_window32_256x320': dict(stage3_style='window', window_size=32),
 }
-
-
-def assert_matches(output: Tensor, golden: dict, what: str) -> None:
-    """Compare shape, moments and samples relative to the largest entry."""
-    found = summarise(output)
-    assert found['shape'] == golden['shape'], what
-    scale = golden['absmax']
-    for moment in ('mean', 'std', 'absmax'):
-        assert abs(found[moment] - golden[moment]) <= TOLERANCE * scale, f'{what}: {moment}'
-    # Samples are stored with 12 decimals.
-    error = (torch.tensor(found['samples']) - torch.tensor(golden['samples'])).abs().max()
-    assert error <= TOLERANCE * scale + 1e-12, f'{what}: {error / scale:.1e} relative'
 
 
 def record(model: nn.Module, names: list[str]) -> dict[str, Tensor]:

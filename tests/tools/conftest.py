@@ -1,9 +1,7 @@
 """A small image folder, the config that trains on it, and ways to run the tools."""
 
 import json
-import runpy
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,22 +49,6 @@ def run_cpu(run_tool) -> Callable[..., subprocess.CompletedProcess]:
 
     def run(script: str, *args: object, **env: str) -> subprocess.CompletedProcess:
         return run_tool(script, *args, env={'CUDA_VISIBLE_DEVICES': '', **env})
-
-    return run
-
-
-@pytest.fixture
-def run_main(monkeypatch, repo_root) -> Callable[..., object]:
-    """Run a tool inside this process, which saves the imports; returns what it exits with."""
-    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
-
-    def run(script: str, *args: object) -> object:
-        monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
-        try:
-            runpy.run_path(str(repo_root / script), run_name='__main__')
-        except SystemExit as stop:
-            return stop.code
-        return 0
 
     return run
 

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import rows
 import torch
 from mmengine.config import Config
 from PIL import Image
@@ -42,8 +43,11 @@ def commands(demo, monkeypatch) -> list[list[str]]:
         if command[0] == 'tools/train.py':
             work_dir = Path(command[command.index('--work-dir') + 1])
             work_dir.mkdir(parents=True, exist_ok=True)
-            epochs = Config.fromfile(command[1]).train_cfg.max_epochs
-            (work_dir / f'epoch_{epochs}.pth').write_bytes(command[1].encode())
+            loop = Config.fromfile(command[1]).train_cfg
+            unit, length = (
+                ('epoch', loop.max_epochs) if 'max_epochs' in loop else ('iter', loop.max_iters)
+            )
+            (work_dir / f'{unit}_{length}.pth').write_bytes(command[1].encode())
         if command[0] == 'tools/test.py':
             Path(command[command.index('--out') + 1]).write_text(json.dumps(demo.fake_metrics))
 
@@ -52,6 +56,8 @@ def commands(demo, monkeypatch) -> list[list[str]]:
         'accuracy/top1': 97.2,
         'coco/bbox_mAP_50': 0.8123,
         'coco/segm_mAP_50': 0.7,
+        'mIoU': 61.04,
+        'acc/top1': 0.985,
     }
     return asked
 
@@ -109,6 +115,45 @@ def test_detection_starts_from_the_classifier(demo, commands, tmp_path, capsys) 
     demo.run_demo('det')
     assert [command[0] for command in commands] == scripts[5:], 'the classifier is there now'
     assert (tmp_path / 'det/run_002').is_dir()
+
+
+def test_one_segmentor_is_tested_in_two_styles(demo, commands, tmp_path, capsys) -> None:
+    demo.run_demo('seg')
+    tools = ('tools/train.py', 'tools/test.py')
+    train, hybrid, plain = [command for command in commands if command[0] in tools][-3:]
+    checkpoint = tmp_path / 'seg/run_001/iter_1000.pth'
+    assert train[1] == hybrid[1] == plain[1]
+    assert hybrid[2] == plain[2] == str(checkpoint)
+    styles = ['model.backbone.stage3_style=hybrid', 'model.backbone.window_size=6']
+    assert hybrid[-3:] == ['--cfg-options', *styles]
+    assert '--cfg-options' not in plain
+    summary = json.loads((tmp_path / 'seg/summary.json').read_text())
+    assert list(summary['variants'].values()) == [['mean IoU (%) 61.0']]
+    assert summary['metrics']['mIoU']['target'] == 50
+
+
+def test_clips_and_single_frames(demo, commands, tmp_path, capsys) -> None:
+    demo.run_demo('video')
+    frame, clip, plain = [c for c in commands if c[0] == 'tools/test.py'][-3:]
+    cfg = Config.fromfile(plain[1])
+    sampler = cfg.test_dataloader.dataset.pipeline[1]
+    assert sampler.num_clips == 4
+    for command, changes in ((frame, dict(frame_interval=0)), (clip, dict(num_clips=1))):
+        options = dict(
+            option.split('=') for option in command[command.index('--cfg-options') :][1:]
+        )
+        prefix = 'test_dataloader.dataset.pipeline.1.'
+        for key, value in changes.items():
+            assert options[prefix + key] == str(value)
+            assert sampler[key] != value
+    grid = next(c for c in commands if c[0] == 'tools/visualization/clip_grid.py')
+    assert grid[1] == plain[1]
+    assert 'every clip a single frame, repeated (chance is 0.250): top-1 accuracy 0.985' in (
+        capsys.readouterr().out
+    )
+    weights = json.loads((tmp_path / 'video/summary.json').read_text())['weights']
+    mini = Config.fromfile(demo.REPO / 'configs/mini/uniformer-mini_u16_1xb8_sthv2-digits-rgb.py')
+    assert weights.endswith(mini.model.backbone.init_cfg.checkpoint.removeprefix('work_dirs/demo/'))
 
 
 def test_the_detector_starts_where_the_classification_demo_leaves_its_weights(repo_root) -> None:
@@ -242,7 +287,7 @@ def test_detection_grid(repo_root, tmp_path) -> None:
     assert grid.build_visualizer(cfg).dataset_meta['classes'] == tuple('0123456789')
     grid.draw(cfg, samples, tmp_path / 'out/grid.png', width=450, height=160, score_thr=0.5)
     size = Image.open(tmp_path / 'out/grid.png').size
-    assert size == (2 * 200 + 3 * grid.GAP, 2 * 160 + 3 * grid.GAP)
+    assert size == (2 * 200 + 3 * rows.GAP, 2 * 160 + 3 * rows.GAP)
 
 
 def test_training_curve_joins_the_parts_of_a_resumed_run(repo_root, tmp_path) -> None:

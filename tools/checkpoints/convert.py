@@ -38,9 +38,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--task',
-        choices=('cls', 'backbone'),
+        choices=('cls', 'dense', 'backbone'),
         default='cls',
-        help='keep the classification head, or the backbone alone (default: cls)',
+        help='cls: keep the classification head; dense: neck and heads of a detector, segmentor or '
+        'pose estimator; backbone: nothing else (default: cls)',
     )
     parser.add_argument('--arch', choices=list(UniFormer.arch_zoo), help='check the architecture')
     parser.add_argument(
@@ -91,6 +92,12 @@ def order_classes(weights: Weights, to: str, order: str | None) -> Weights:
     return reorder_head(weights, order, to_mmaction=to == 'mm')
 
 
+def dataset_meta_of(meta: dict) -> dict:
+    """Classes and colours that a file names, as MMEngine writes them or as MMCV 1.x did."""
+    old = {key: meta[key.upper()] for key in ('classes', 'palette') if meta.get(key.upper())}
+    return meta.get('dataset_meta') or old
+
+
 def convert(args: argparse.Namespace) -> Path:
     """Read, check and write; returns the path written."""
     if args.target.exists() and not (args.force or args.add_hash):
@@ -100,8 +107,17 @@ def convert(args: argparse.Namespace) -> Path:
     if args.task == 'backbone':
         weights.classifier.clear()
         weights.other.clear()
+    elif args.task == 'dense':
+        if args.to == 'official':
+            raise CheckpointError(
+                '--task dense has one layout, --to mm, which the authors use too.'
+            )
+        if not weights.other:
+            raise CheckpointError(f'{args.source} has no neck and heads of a dense model.')
     elif not weights.classifier:
-        raise CheckpointError(f'{args.source} has no classification head: use --task backbone.')
+        raise CheckpointError(
+            f'{args.source} has no classification head: use --task dense or --task backbone.'
+        )
     if weights.classifier:
         weights = order_classes(weights, args.to, args.class_order)
     meta = {
@@ -115,8 +131,8 @@ def convert(args: argparse.Namespace) -> Path:
         'uniformer_mm_version': __version__,
     }
     if args.to == 'mm':
-        if 'dataset_meta' in weights.meta:
-            meta['dataset_meta'] = weights.meta['dataset_meta']
+        if dataset_meta := dataset_meta_of(weights.meta):
+            meta['dataset_meta'] = dataset_meta
         checkpoint = {'meta': meta, 'state_dict': to_mm(weights)}
     else:
         checkpoint = {'meta': meta, 'model': to_official(weights)}

@@ -16,12 +16,12 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from mini import coco, imagenet, kinetics, pose, something
+from mini import ade, coco, imagenet, kinetics, pose, something
 
 MARKER = '.made_by_make_mini.json'
 VERSION = 1
 DATA: dict[str, ModuleType] = dict(
-    imagenet=imagenet, coco=coco, pose=pose, kinetics=kinetics, something=something
+    imagenet=imagenet, coco=coco, ade=ade, pose=pose, kinetics=kinetics, something=something
 )
 
 

@@ -21,11 +21,9 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from PIL import Image
 from pycocotools import mask as rle
+from rows import save_rows
 
 import uniformer_mm  # noqa: F401  repairs what is broken in the libraries
-
-GAP = 12
-BACKGROUND = 40
 
 
 def build_visualizer(cfg: Config) -> DetLocalVisualizer:
@@ -69,23 +67,12 @@ def draw(
 ) -> None:
     """Write the picture: rows of images of equal ``height``, as many as ``width`` pixels hold."""
     visualizer = build_visualizer(cfg)
-    rows, used = [[]], 0
+    pictures = []
     for sample in samples:
         picture, data_sample = read_sample(sample, height / sample['ori_shape'][0], score_thr)
         visualizer.add_datasample('', picture, data_sample, draw_gt=False, pred_score_thr=score_thr)
-        if used + picture.shape[1] > width and rows[-1]:
-            rows, used = [*rows, []], 0
-        rows[-1].append(visualizer.get_image())
-        used += picture.shape[1] + GAP
-    widths = [sum(picture.shape[1] + GAP for picture in row) + GAP for row in rows]
-    canvas = np.full((len(rows) * (height + GAP) + GAP, max(widths), 3), BACKGROUND, np.uint8)
-    for i, (row, row_width) in enumerate(zip(rows, widths, strict=True)):
-        top, left = GAP + i * (height + GAP), GAP + (max(widths) - row_width) // 2
-        for picture in row:
-            canvas[top : top + height, left : left + picture.shape[1]] = picture
-            left += picture.shape[1] + GAP
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(canvas).save(out)
+        pictures.append(visualizer.get_image())
+    save_rows(pictures, out, width)
 
 
 def main() -> None:

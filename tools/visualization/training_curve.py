@@ -75,7 +75,8 @@ def draw(
             right.plot(*zip(*points, strict=True), 'o-', color=colour, markersize=4, label=label)
     if target is not None:
         right.axhline(target, color=GREY, linewidth=1, linestyle=':', label=f'target {target:g}')
-    right.set(xlabel='epoch', title='Validation')
+    unit = 'epoch' if any('epoch' in record for record in train) else 'iteration'
+    right.set(xlabel=unit, title='Validation')
     right.xaxis.get_major_locator().set_params(integer=True)
     right.grid(axis='y', alpha=0.25)
     right.legend(frameon=False, loc='lower right')

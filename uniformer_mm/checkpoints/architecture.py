@@ -28,6 +28,12 @@ _KNOWN_FILES = {
     'uniformer_base_dim64_tl': (64, True),
     'uniformer_large_ls_tl': (64, True),
     'uniformer_small_8xb128_fp16_ep300': (64, False),
+    **{
+        f'{framework}_{style}_{size}': (64, False)
+        for framework in ('fpn', 'upernet')
+        for style in ('global', 'hybrid')
+        for size in ('small', 'base')
+    },
 }
 # ``uniformer_small_k400_16x8`` and the folder ``uniformer_s16x8_k400`` are the same model; S and B
 # have the heads of the images' S and B.

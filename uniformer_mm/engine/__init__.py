@@ -13,7 +13,7 @@ __all__ = [
     'ClassCheckHook',
     'EpochSeedHook',
     'FiniteLossHook',
-    'VideoDataHook',
     'IterSyncBuffersHook',
+    'VideoDataHook',
     'WarmupCosineLR',
 ]

@@ -9,7 +9,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys=dict(norm=dict(decay_mult=0.0))),
 )
 
-# 1500 iterations of warm-up: LinearLR and PolyLR are at their end values one iteration before `end`.
+# 1500 iterations of warm-up: LinearLR and PolyLR reach their end values one iteration early.
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1501),
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=160001),

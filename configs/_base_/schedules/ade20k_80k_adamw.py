@@ -5,7 +5,7 @@ _base_ = ['mmseg::_base_/schedules/schedule_80k.py']
 optimizer = dict(_delete_=True, type='AdamW', lr=2e-4, betas=(0.9, 0.999), weight_decay=1e-4)
 optim_wrapper = dict(optimizer=dict(optimizer))
 
-# 1000 iterations of warm-up: LinearLR is at its end value one iteration before `end`.
+# 1000 iterations of warm-up: LinearLR reaches its end value one iteration early.
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=1001),
     dict(type='CosineAnnealingLR', eta_min=2e-12, by_epoch=False, begin=0, end=80000),

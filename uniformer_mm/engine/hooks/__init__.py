@@ -10,6 +10,6 @@ __all__ = [
     'ClassCheckHook',
     'EpochSeedHook',
     'FiniteLossHook',
-    'VideoDataHook',
     'IterSyncBuffersHook',
+    'VideoDataHook',
 ]

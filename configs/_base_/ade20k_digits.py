@@ -1,0 +1,62 @@
+# What the mini segmentors share: tools/data/make_mini.py's digits, and a size for 2 CPU cores. Each
+# config puts these in their places, since two bases cannot both hold `model` or `train_dataloader`.
+digits_backbone = dict(
+    depths=(1, 2, 4, 1),
+    embed_dims=(32, 64, 128, 256),
+    head_dim=32,
+    drop_path_rate=0.0,
+    init_cfg=dict(checkpoint='work_dirs/demo/cls/classifier.pth'),
+)
+digits_size = (96, 96)
+
+digits_classes = (*'0123456789', 'building', 'flower')
+digits_dataset = dict(
+    _delete_=True,
+    # ADE20KDataset knows ADE20K's names only.
+    type='BaseSegDataset',
+    data_root='data/mini/ade',
+    img_suffix='.jpg',
+    seg_map_suffix='.png',
+    reduce_zero_label=True,
+    metainfo=dict(
+        # As many as ADE20K has, of which the first twelve are drawn.
+        classes=(*digits_classes, *(f'unused {i}' for i in range(len(digits_classes), 150))),
+        # A colour for each digit, easy to tell from its neighbours, and calm ones behind them.
+        palette=[
+            *((230, 25, 75), (60, 180, 75), (255, 225, 25), (67, 99, 216), (245, 130, 49)),
+            *((145, 30, 180), (66, 212, 244), (240, 50, 230), (191, 239, 69), (250, 190, 212)),
+            *((90, 90, 100), (0, 60, 40)),
+            *[(0, 0, 0)] * (150 - len(digits_classes)),
+        ],
+    ),
+)
+
+# No flip: a mirrored digit is another sign or none.
+digits_train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='uniformer_mm.CheckSegMap', num_classes=150),
+    dict(type='RandomResize', scale=(160, 128), ratio_range=(0.75, 1.25), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=digits_size, cat_max_ratio=0.75),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+digits_train_dataset = dict(
+    **digits_dataset,
+    data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
+    pipeline=digits_train_pipeline,
+)
+digits_val_dataset = dict(
+    **digits_dataset,
+    data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
+)
+digits_test_resize = dict(type='Resize', scale=(160, 128), keep_ratio=True)
+digits_tta_resizes = [
+    dict(type='Resize', scale=(int(160 * r), int(128 * r)), keep_ratio=True)
+    for r in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+]
+digits_hooks = dict(
+    logger=dict(interval=20),
+    checkpoint=dict(interval=200, max_keep_ckpts=2),
+    visualization=dict(interval=1),
+)

@@ -1,0 +1,41 @@
+_base_ = [
+    '../ade20k/uniformer-s-g_upernet_8xb2-160k_ade20k-512x512.py',
+    '../_base_/ade20k_digits.py',
+]
+
+# The paper's UperNet on handwritten digits, from the weights of the classification demo. Only
+# data, size and schedule differ, and what their scale asks for.
+data_preprocessor = dict(size=_base_.digits_size)
+model = dict(
+    data_preprocessor=data_preprocessor,
+    backbone=_base_.digits_backbone,
+    decode_head=dict(in_channels=[32, 64, 128, 256], channels=64),
+    auxiliary_head=dict(in_channels=128, channels=32),
+)
+
+test_pipeline = [
+    _base_.test_pipeline[0],
+    _base_.digits_test_resize,
+    *_base_.test_pipeline[2:],
+]
+tta_pipeline = [
+    _base_.tta_pipeline[0],
+    dict(
+        type='TestTimeAug',
+        transforms=[_base_.digits_tta_resizes, *_base_.tta_pipeline[1].transforms[1:]],
+    ),
+]
+val_dataset = dict(**_base_.digits_val_dataset, pipeline=test_pipeline)
+train_dataloader = dict(batch_size=8, num_workers=1, dataset=_base_.digits_train_dataset)
+val_dataloader = dict(num_workers=1, dataset=val_dataset)
+test_dataloader = dict(num_workers=1, dataset=val_dataset)
+
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+train_cfg = dict(max_iters=1000, val_interval=200)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=51),
+    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=1001),
+]
+auto_scale_lr = dict(base_batch_size=8)
+default_hooks = _base_.digits_hooks
+randomness = dict(seed=0)

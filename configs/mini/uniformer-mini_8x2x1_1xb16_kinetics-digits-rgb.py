@@ -1,0 +1,66 @@
+_base_ = ['../kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb.py']
+
+# The paper's Kinetics recipe on the moving digits of tools/data/make_mini.py, for 2 CPU cores. Only
+# data, size and schedule differ; there is no flip, as a mirrored clip is of another class.
+model = dict(
+    backbone=dict(
+        depths=(1, 2, 4, 1),
+        embed_dims=(32, 64, 128, 256),
+        head_dim=32,
+        drop_path_rate=0.0,
+        # The image classifier of the first demo, inflated.
+        init_cfg=dict(checkpoint='work_dirs/demo/cls/classifier.pth'),
+    ),
+    cls_head=dict(num_classes=4, in_channels=256),
+    data_preprocessor=dict(blending=dict(num_classes=4)),
+)
+custom_hooks = [dict(type='uniformer_mm.VideoDataHook')]
+
+train_pipeline = [
+    dict(step, frame_interval=2)
+    if 'clip_len' in step
+    else dict(step, scale=(64, 64))
+    if step['type'] == 'Resize'
+    else step
+    for step in _base_.train_pipeline
+    if step['type'] != 'Flip'
+]
+small_view = [
+    dict(type='Resize', scale=(-1, 64)),
+    dict(type='CenterCrop', crop_size=64),
+    *_base_.centre_view[2:],
+]
+val_pipeline, test_pipeline = (
+    [pipeline[0], dict(pipeline[1], frame_interval=2), pipeline[2], *small_view]
+    for pipeline in (_base_.val_pipeline, _base_.test_pipeline)
+)
+
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    dataset=dict(data_root='data/mini/kinetics', pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=10,
+    num_workers=1,
+    dataset=dict(data_root='data/mini/kinetics', pipeline=val_pipeline),
+)
+test_dataloader = dict(
+    batch_size=5,
+    num_workers=1,
+    dataset=dict(data_root='data/mini/kinetics', pipeline=test_pipeline),
+)
+
+# 5 epochs of 75 steps of 16 videos, of two clips each.
+optim_wrapper = dict(
+    _delete_=True,
+    type='OptimWrapper',
+    optimizer=dict(_base_.optim_wrapper.optimizer, lr=1e-3),
+    paramwise_cfg=_base_.optim_wrapper.paramwise_cfg,
+    clip_grad=_base_.optim_wrapper.clip_grad,
+)
+param_scheduler = dict(T_max=5, warmup=1)
+train_cfg = dict(max_epochs=5)
+auto_scale_lr = dict(base_batch_size=16)
+default_hooks = dict(logger=dict(interval=15), checkpoint=dict(max_keep_ckpts=2))
+randomness = dict(seed=0)

@@ -1,0 +1,192 @@
+"""What segmentation data may hold: odd sizes and files are read rightly, wrong ones refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DefaultScope
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from paper_configs import build, read_config
+from PIL import Image
+from tiny_ade import shrink, shrink_model
+
+from uniformer_mm.datasets import CheckSegMap, ResizeToAtLeast
+from uniformer_mm.launch import UserError
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs/ade20k'
+FPN = 'uniformer-s-h14_fpn_8xb4-80k_ade20k-512x512'
+UPERNET = 'uniformer-s-h32_upernet_8xb2-160k_ade20k-512x512'
+
+
+@pytest.fixture(scope='module', params=[FPN, UPERNET], ids=['fpn', 'upernet'])
+def cfg(request) -> Config:
+    """A paper config at an eighth of the size, on a small network."""
+    cfg = read_config(CONFIGS / f'{request.param}.py')
+    shrink(cfg)
+    shrink_model(cfg)
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def model(cfg) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return revert_sync_batchnorm(build(cfg.model, 'mmseg'))
+
+
+def read(cfg: Config, split: str, image: Image.Image, label: Image.Image, folder: Path) -> dict:
+    """What the config's pipeline makes of an image and its label."""
+    image.save(folder / 'a.png')
+    label.save(folder / 'label.png')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        pipeline = Compose(cfg[f'{split}_dataloader'].dataset.pipeline)
+    return pipeline(
+        dict(
+            img_path=str(folder / 'a.png'),
+            seg_map_path=str(folder / 'label.png'),
+            reduce_zero_label=True,
+            label_map=None,
+            seg_fields=[],
+        )
+    )
+
+
+def noise(width: int, height: int) -> Image.Image:
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def grey(numbers: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.asarray(numbers, np.uint8))
+
+
+def batch(*results: dict) -> dict:
+    """A batch as the data loader makes it."""
+    return dict(
+        inputs=[r['inputs'] for r in results], data_samples=[r['data_samples'] for r in results]
+    )
+
+
+# Number in the file: class it stands for.
+NUMBERS = {0: 255, 1: 0, 67: 66, 150: 149, 255: 255}
+
+
+@pytest.mark.parametrize('mode', ['L', 'P'])
+def test_labels_of_grey_and_palette_files(mode, cfg, tmp_path) -> None:
+    numbers = np.repeat(list(NUMBERS), 20)[None].repeat(60, 0)
+    label = grey(numbers)
+    if mode == 'P':
+        label = Image.fromarray(np.asarray(numbers, np.uint8), 'P')
+        label.putpalette([value for i in range(256) for value in (255 - i, i // 2, 7)])
+    result = read(cfg, 'test', noise(100, 60), label, tmp_path)
+    found = result['data_samples'].gt_sem_seg.data
+    assert found.shape == (1, 60, 100), 'of the original, whatever the size of the input'
+    assert found[0, 0, ::20].tolist() == list(NUMBERS.values())
+    assert result['inputs'].shape[1:] != (60, 100)
+
+
+WRONG = {
+    'colours': (Image.new('RGB', (100, 60)), r'label.png has 3 channels: expected one number per'),
+    'another size': (
+        grey(np.ones((50, 100))),
+        r'label.png has 100 x 50 pixels, its image .*a.png has 100 x 60 \(width x height\)',
+    ),
+    'a class too many': (
+        grey(np.full((60, 100), 151)),
+        r'label.png has a pixel of 151: expected 1 to 150, or 0 or 255 for no class',
+    ),
+}
+
+
+@pytest.mark.parametrize('split', ['train', 'test'])
+@pytest.mark.parametrize(('label', 'message'), WRONG.values(), ids=WRONG)
+def test_wrong_labels_are_refused(label, message, split, cfg, tmp_path) -> None:
+    with pytest.raises(UserError, match=message):
+        read(cfg, split, noise(100, 60), label, tmp_path)
+
+
+def test_labels_from_0_are_checked_without_a_shift() -> None:
+    check = CheckSegMap(num_classes=3)
+    results = dict(
+        gt_seg_map=np.array([[0, 2, 255]]),
+        ori_shape=(1, 3),
+        seg_map_path='a.png',
+        img_path='a.jpg',
+        reduce_zero_label=False,
+    )
+    assert check(results) is results
+    results['gt_seg_map'] = np.array([[0, 3, 255]])
+    with pytest.raises(UserError, match=r'a.png has a pixel of 3: expected 0 to 2, or 255 for'):
+        check(results)
+
+
+def test_only_thin_images_are_enlarged() -> None:
+    resize = ResizeToAtLeast(size=32)
+    for shape, expected in (((32, 40), None), ((4, 90), (32, 90)), ((5, 6), (32, 32))):
+        image = np.zeros((*shape, 3), np.uint8)
+        results = resize(dict(img=image, img_shape=shape))
+        if expected is None:
+            assert results['img'] is image
+        assert results['img'].shape[:2] == results['img_shape'] == (expected or shape)
+
+
+# (width, height): below the crop, strips, no multiple of 32 or of a window.
+ODD_SIZES = [(20, 20), (900, 1), (1, 900), (2, 1), (333, 77)]
+
+
+@pytest.mark.parametrize('size', ODD_SIZES, ids=lambda size: '{}x{}'.format(*size))
+def test_training_on_odd_sizes(size, cfg, model, tmp_path) -> None:
+    np.random.seed(0)
+    label = np.resize([1, 5], size[::-1])
+    results = [read(cfg, 'train', noise(*size), grey(label), tmp_path) for _ in range(2)]
+    for result in results:
+        label = result['data_samples'].gt_sem_seg.data
+        assert label.shape[1:] == result['inputs'].shape[1:]
+        assert set(label.unique().tolist()) <= {0, 4}
+    data = model.train().data_preprocessor(batch(*results), True)
+    assert data['inputs'].shape == (2, 3, 64, 64)
+    losses = model(**data, mode='loss')
+    loss, _ = model.parse_losses(losses)
+    assert loss.isfinite()
+    assert loss > 0
+
+
+MODES = {
+    'whole': dict(mode='whole'),
+    'slide': dict(mode='slide', crop_size=(64, 64), stride=(43, 43)),
+}
+
+
+@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('size', ODD_SIZES, ids=lambda size: '{}x{}'.format(*size))
+@torch.no_grad()
+def test_testing_odd_sizes(size, mode, cfg, model, tmp_path) -> None:
+    result = read(cfg, 'test', noise(*size), grey(np.ones(size[::-1])), tmp_path)
+    assert min(result['inputs'].shape[1:]) >= 32
+    model.eval().test_cfg = Config(MODES[mode])
+    (sample,) = model.test_step(batch(result))
+    model.test_cfg = Config(MODES['whole'])
+    assert sample.pred_sem_seg.data.shape == sample.gt_sem_seg.data.shape == (1, *size[::-1])
+    assert sample.seg_logits.data.isfinite().all()
+
+
+@pytest.mark.parametrize('style', ['global', 'window', 'hybrid'])
+@torch.no_grad()
+def test_any_size_in_every_style(style, cfg, model) -> None:
+    """Nothing is padded: the maps are floored, and the heads come back to the size of the input."""
+    model.eval().backbone.set_stage3_style(style, 3)
+    image = torch.randint(0, 256, (3, 150, 203), dtype=torch.uint8)
+    sample = SegDataSample(
+        gt_sem_seg=PixelData(data=torch.zeros(1, 150, 203)),
+        metainfo=dict(img_shape=(150, 203), ori_shape=(150, 203)),
+    )
+    (found,) = model.test_step(dict(inputs=[image], data_samples=[sample]))
+    assert found.pred_sem_seg.data.shape == (1, 150, 203)
+    normed = model.data_preprocessor(dict(inputs=[image]), False)['inputs']
+    assert normed.shape == (1, 3, 150, 203)
+    sizes = [tuple(x.shape[2:]) for x in model.backbone(normed)]
+    assert sizes == [(37, 50), (18, 25), (9, 12), (4, 6)]
