@@ -3,6 +3,7 @@
     python tools/demo.py cls       # classification, what `make demo` runs
     python tools/demo.py det       # detection, what `make demo-det` runs
     python tools/demo.py seg       # segmentation, what `make demo-seg` runs
+    python tools/demo.py video     # video, what `make demo-video` runs
     python tools/demo.py all       # every part: `make demo-all`
 
 Each part makes the data it needs, trains with tools/train.py, tests with tools/test.py, and leaves
@@ -358,6 +359,30 @@ DEMOS = dict(
             'python tools/test.py {config} {weights} --tta   # six scales, each also mirrored',
             'python tools/train.py configs/ade20k/uniformer-s-g_upernet_8xb2-160k_ade20k-512x512.py'
             '   # ADE20K',
+        ),
+    ),
+    video=Demo(
+        title='Tell from a clip which way a handwritten digit moves',
+        config='configs/mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py',
+        data='kinetics',
+        scores={'acc/top1': Score('top-1 accuracy', 0.9)},
+        variants={
+            'the middle frame alone, repeated (chance is 0.250)': (
+                'test_dataloader.dataset.pipeline.1.type=SampleFrames',
+                'test_dataloader.dataset.pipeline.1.frame_interval=0',
+            ),
+            'four clips of each video': ('test_dataloader.dataset.pipeline.1.num_clips=4',),
+        },
+        picture=(
+            *('tools/visualization/clip_grid.py', '{config}', '{predictions}', '{picture}'),
+            *('--classes', 'data/mini/kinetics/label_map.txt'),
+        ),
+        weights='recognizer',
+        next_steps=(
+            'python tools/inference/classify_video.py {config} {weights} '
+            'data/mini/kinetics/videos_val --classes data/mini/kinetics/label_map.txt',
+            'python tools/test.py {config} {weights} --cfg-options '
+            'test_dataloader.dataset.pipeline.1.num_clips=4',
         ),
     ),
 )

@@ -20,7 +20,7 @@ def write_video(
     """Write (N, H, W, 3) uint8 RGB frames; ``times`` in units of 1 / rate default to 0, 1, 2..."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), 'w') as container:
-        stream = container.add_stream(codec, rate=rate, options=dict(crf='12', threads='1'))
+        stream = container.add_stream(codec, rate=rate, options=dict(crf='12'))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = 'yuv420p'
         for number, pixels in enumerate(frames):

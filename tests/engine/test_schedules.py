@@ -42,6 +42,39 @@ def test_values_of_the_plain_recipe() -> None:
     assert lr[299] == pytest.approx(1e-5 + 9.9e-4 * math.sin(math.pi / 600) ** 2, rel=1e-6)
 
 
+def test_values_of_the_video_recipe(golden_video) -> None:
+    """At fractional epochs, as the authors set it every iteration."""
+    length = 20
+    for golden in golden_video['uniformer_protocol']['lr']:
+        cfg = dict(
+            type='uniformer_mm.WarmupCosineLR',
+            T_max=golden['max_epochs'],
+            warmup=int(golden['warmup_epochs']),
+            eta_min=1e-6,
+            after_warmup=True,
+            convert_to_iter_based=True,
+        )
+        optim = optimizer(golden['base_lr'])
+        scheduler = PARAM_SCHEDULERS.build(
+            cfg, default_args=dict(optimizer=optim, epoch_length=length)
+        )
+        values = []
+        for _ in range(golden['max_epochs'] * length + 1):
+            values.append(optim.param_groups[0]['lr'])
+            optim.step()
+            scheduler.step()
+        for epoch, expected in golden['lr_at_epoch'].items():
+            assert values[round(float(epoch) * length)] == pytest.approx(expected, rel=1e-12)
+        assert values[-1] == 1e-6
+
+
+def test_only_epochs_become_iterations() -> None:
+    with pytest.raises(ValueError, match='in epochs'):
+        WarmupCosineLR.build_iter_from_epoch(
+            optimizer(1e-3), T_max=10, epoch_length=5, by_epoch=False
+        )
+
+
 def test_lag_repeats_the_first_epoch_and_ends_at_298() -> None:
     on_time = curve(300, T_max=300, warmup=5)
     late = curve(300, T_max=300, warmup=5, lag=1)
