@@ -360,6 +360,21 @@ DEMOS = dict(
             '   # ADE20K',
         ),
     ),
+    pose=Demo(
+        title='Find the joints of people drawn on photographs',
+        config='configs/mini/td-hm_uniformer-mini_pose.py',
+        data='pose',
+        scores={'coco/AP': Score('keypoint AP', 0.5)},
+        picture=('tools/visualization/pose_grid.py', '{config}', '{predictions}', '{picture}'),
+        weights='pose',
+        next_steps=(
+            'python tools/inference/pose.py {config} {weights} data/mini/pose/val2017 --boxes '
+            'data/mini/pose/person_detection_results/COCO_val2017_detections_AP_H_56_person.json',
+            'python tools/test.py {config} {weights} --show-dir work_dirs/demo/pose/pictures',
+            'python tools/train.py configs/coco_pose/td-hm_uniformer-s-8xb128-210e_coco-256x192.py'
+            '   # COCO',
+        ),
+    ),
 )
 
 
