@@ -3,6 +3,7 @@
     python tools/demo.py cls       # classification, what `make demo` runs
     python tools/demo.py det       # detection, what `make demo-det` runs
     python tools/demo.py seg       # segmentation, what `make demo-seg` runs
+    python tools/demo.py pose      # human poses, what `make demo-pose` runs
     python tools/demo.py all       # every part: `make demo-all`
 
 Each part makes the data it needs, trains with tools/train.py, tests with tools/test.py, and leaves
