@@ -7,19 +7,15 @@ Example:
     python tools/visualization/pose_grid.py CONFIG predictions.pkl poses.png
 """
 
-import argparse
-import sys
-from pathlib import Path
-
 import mmengine
 import numpy as np
+from grid import add_row_arguments, check_files, make_parser, save_rows
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 from mmpose.registry import DATASETS, VISUALIZERS
 from mmpose.structures import PoseDataSample
 from mmpose.visualization import PoseLocalVisualizer
 from PIL import Image
-from rows import save_rows
 
 import uniformer_mm  # noqa: F401  repairs what is broken in the libraries
 
@@ -65,19 +61,8 @@ def draw_image(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config the predictions were made with')
-    parser.add_argument('predictions', type=Path, help='dump of tools/test.py')
-    parser.add_argument('out', type=Path, help='picture to write')
-    parser.add_argument('--number', type=int, default=13, help='images; default: %(default)s')
-    parser.add_argument(
-        '--width', type=int, default=1700, help='of the whole in pixels; default: %(default)s'
-    )
-    parser.add_argument(
-        '--height', type=int, default=320, help='of an image in pixels; default: %(default)s'
-    )
+    parser = make_parser(__doc__, number=13)
+    add_row_arguments(parser, height=320)
     parser.add_argument(
         '--score-thr',
         type=float,
@@ -91,9 +76,7 @@ def main() -> None:
         help='draw keypoints from this score; default: %(default)s',
     )
     args = parser.parse_args()
-    for file in (Path(args.config), args.predictions):
-        if not file.is_file():
-            sys.exit(f'error: there is no file {file}')
+    check_files(args.config, args.predictions)
     people = group_by_image(mmengine.load(str(args.predictions)), args.score_thr)
     visualizer = build_visualizer(Config.fromfile(args.config))
     pictures = [
