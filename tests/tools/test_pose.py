@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import mmengine
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from paper_configs import build
 from PIL import Image
+from tiny_pose import DETECTIONS, make_pose
 
 pytest.importorskip('mmpose')
 
@@ -149,3 +151,24 @@ def test_inferencer_of_mmpose(checkpoint, images, tmp_path, monkeypatch) -> None
     assert whole['predictions'][0][0]['bbox'][0] == [0, 0, 50, 70]
     with pytest.raises(ValueError, match='x1, y1, x2, y2'):
         next(inferencer(file, bboxes=[[2, 3, 20, 50]]))
+
+
+def test_pictures_and_predictions_of_a_test(checkpoint, run_main, tmp_path) -> None:
+    data = make_pose(tmp_path / 'data')
+    options = [
+        *('test_dataloader.num_workers=0', f'test_dataloader.dataset.data_root={data}'),
+        f'test_dataloader.dataset.bbox_file={data / DETECTIONS}',
+        f'test_evaluator.ann_file={data}/annotations/person_keypoints_val2017.json',
+    ]
+    dump, pictures = tmp_path / 'poses.pkl', tmp_path / 'pictures'
+    code = run_main(
+        *('tools/test.py', CONFIG, checkpoint, '--work-dir', tmp_path / 'work'),
+        *('--show-dir', pictures, '--dump', dump, '--cfg-options', *options),
+    )
+    assert code == 0
+    samples = mmengine.load(str(dump))
+    assert len(samples) == 6
+    assert samples[0]['pred_instances']['keypoints'].shape == (1, 17, 2)
+    assert len(list(pictures.iterdir())) == 6, 'one for each person'
+    code = run_main('tools/test.py', CONFIG, checkpoint, '--tta', '--cfg-options', *options)
+    assert 'For pose use --cfg-options model.test_cfg.flip_test=True' in code
