@@ -17,8 +17,8 @@ model = dict(
 
 train_pipeline = [
     *_base_.train_pipeline[:-4],
-    # Half of the paper's scale and less of its rotation: 550 steps are too few to learn people at all
-    # sizes and upside down.
+    # Half of the paper's scale and less of its rotation: 550 steps do not teach people of all
+    # sizes, upside down.
     dict(
         type='uniformer_mm.ClippedNormalScaleRotation',
         scale_std=0.25,
