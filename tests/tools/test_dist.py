@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_ade import make_ade
 from tiny_coco import make_coco
 
 DISTRIBUTED = """
@@ -21,10 +22,10 @@ train_dataloader = dict(
 custom_hooks = [dict(type='LossRecorder')]
 """
 
-DETECTOR = """
+RECORDED = """
 _base_ = [{base!r}]
 custom_imports = dict(imports=['uniformer_mm', 'buffer_recorder'], allow_failed_imports=False)
-custom_hooks = [dict(type='BufferRecorder')]
+custom_hooks = [dict(type='BufferRecorder', priority='HIGH')]
 """
 
 
@@ -106,38 +107,66 @@ def test_two_processes_equal_one(repo_root, tiny_config, run_cpu, tmp_path):
     assert json.loads(metrics.read_text())['accuracy/top1'] == last['accuracy/top1']
 
 
+def train_and_compare_buffers(
+    repo_root: Path, config: str, options: list[str], tmp_path: Path, checkpoint: str
+) -> tuple[str, set[str]]:
+    """Train a mini config in two processes, which evaluate and save the mean of their buffers.
+
+    Returns:
+        What the run printed, and the parts of the model that have such buffers.
+    """
+    recorded = tmp_path / 'recorded.py'
+    recorded.write_text(RECORDED.format(base=str(repo_root / 'configs/mini' / config)))
+    result = run_script(
+        repo_root, 'tools/dist_train.sh', recorded, 2, '--work-dir', tmp_path / 'work',
+        '--cfg-options', 'model.backbone.init_cfg=None', *options,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    first, second = (
+        json.loads((tmp_path / f'work/buffers_{rank}.json').read_text()) for rank in range(2)
+    )
+    assert first['train'] != second['train']
+    assert first['val'] == second['val']
+    mean = {name: (first['train'][name] + second['train'][name]) / 2 for name in first['train']}
+    assert first['val'] == pytest.approx(mean, rel=1e-4, abs=1e-4)
+    saved = torch.load(tmp_path / 'work' / checkpoint)['state_dict']
+    assert {name: saved[name].double().sum().item() for name in mean} == first['val']
+    return result.stdout, {name.split('.')[0] for name in mean}
+
+
 @pytest.mark.slow
 def test_two_processes_train_a_detector(repo_root, tmp_path):
-    """The mini Cascade, whose heads have SyncBN; both processes evaluate with the same buffers."""
+    """The mini Cascade, whose heads have SyncBN."""
     data = make_coco(tmp_path / 'coco', classes=tuple('0123456789'))
-    base = repo_root / 'configs/mini/cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits.py'
-    config = tmp_path / 'cascade.py'
-    config.write_text(DETECTOR.format(base=str(base)))
     options = [
         *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
         *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
         f'val_evaluator.ann_file={data}/annotations/instances_val2017.json',
         *('train_dataloader.batch_size=1', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1'),
-        *('model.backbone.init_cfg=None', 'model.test_cfg.rcnn.score_thr=0.0'),
+        'model.test_cfg.rcnn.score_thr=0.0',
     ]
-    result = run_script(
-        repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'work',
-        '--cfg-options', *options,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert '12 SyncBN layers became BatchNorm' in result.stdout
-    assert 'coco/segm_mAP_50: ' in result.stdout
+    config = 'cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits.py'
+    said, parts = train_and_compare_buffers(repo_root, config, options, tmp_path, 'epoch_1.pth')
+    assert '12 SyncBN layers became BatchNorm' in said
+    assert 'coco/segm_mAP_50: ' in said
+    assert parts == {'backbone', 'roi_head'}
 
-    first, second = (
-        json.loads((tmp_path / f'work/buffers_{rank}.json').read_text()) for rank in range(2)
-    )
-    assert {name.split('.')[0] for name in first['val']} == {'backbone', 'roi_head'}
-    assert first['train'] != second['train']
-    assert first['val'] == second['val']
-    mean = {name: (first['train'][name] + second['train'][name]) / 2 for name in first['train']}
-    assert first['val'] == pytest.approx(mean, rel=1e-4, abs=1e-4)
-    saved = torch.load(tmp_path / 'work/epoch_1.pth')['state_dict']
-    assert {name: saved[name].double().sum().item() for name in mean} == first['val']
+
+@pytest.mark.slow
+def test_two_processes_train_a_segmentor(repo_root, tmp_path):
+    """By iterations, where the checkpoint is written before the evaluation."""
+    data = make_ade(tmp_path / 'ade')
+    options = [
+        *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
+        *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
+        *('train_dataloader.batch_size=2', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2'),
+        *('default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.save_best=None'),
+    ]
+    config = 'uniformer-mini-g_upernet_ade20k-digits.py'
+    said, parts = train_and_compare_buffers(repo_root, config, options, tmp_path, 'iter_2.pth')
+    assert '13 SyncBN layers became BatchNorm' in said
+    assert 'mIoU: ' in said
+    assert parts == {'backbone', 'decode_head', 'auxiliary_head'}
 
 
 @pytest.mark.slow
