@@ -388,7 +388,7 @@ def test_training(path, cfg) -> None:
 
 
 LABELS = [
-    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='LoadAnnotations'),  # reduced as ADE20KDataset says, see the test of the files
     dict(type='uniformer_mm.CheckSegMap', num_classes=150),
 ]
 
