@@ -56,7 +56,7 @@ def shrink(cfg: Config, by: int = 8) -> None:
 def shrink_model(cfg: Config) -> None:
     """A backbone with every kind of block, and heads, with few channels."""
     dims = [16, 32, 32, 64]
-    cfg.model.backbone.update(depths=(1, 1, 4, 1), embed_dims=dims, head_dim=16, with_cp=False)
+    cfg.model.backbone.update(depths=(1, 1, 4, 1), embed_dims=dims, head_dim=16)
     if 'neck' in cfg.model:
         cfg.model.neck.update(in_channels=dims, out_channels=16)
         cfg.model.decode_head.update(in_channels=[16] * 4, channels=16)
