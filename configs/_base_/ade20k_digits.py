@@ -9,7 +9,7 @@ digits_backbone = dict(
 )
 digits_size = (96, 96)
 
-digits_classes = (*'0123456789', 'building', 'flower')
+digits_classes = (*'0123456789', 'park', 'garden')
 digits_dataset = dict(
     _delete_=True,
     # ADE20KDataset knows ADE20K's names only.

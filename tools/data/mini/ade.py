@@ -26,7 +26,7 @@ DIGITS = (1, 3)
 # Numbers in the PNG. 0 is "other", as in ADE20K: pixels that count for nothing.
 OTHER = 0
 FIRST_DIGIT = 1
-FIRST_PHOTO = 11  # one class for each photograph: a building, a flower
+FIRST_PHOTO = 11  # one class for each photograph: a park, a garden
 
 
 def label_ink(label: np.ndarray, ink: np.ndarray, top: int, left: int, number: int) -> None:
