@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_ade import make_ade
 from tiny_coco import make_coco
 from tiny_pose import DETECTIONS, make_pose
 
@@ -25,7 +26,7 @@ custom_hooks = [dict(type='LossRecorder')]
 RECORDED = """
 _base_ = [{base!r}]
 custom_imports = dict(imports=['uniformer_mm', 'buffer_recorder'], allow_failed_imports=False)
-default_hooks = dict(recorder=dict(type='BufferRecorder'))
+default_hooks = dict(recorder=dict(type='BufferRecorder', priority='HIGH'))
 """
 
 
@@ -107,17 +108,22 @@ def test_two_processes_equal_one(repo_root, tiny_config, run_cpu, tmp_path):
     assert json.loads(metrics.read_text())['accuracy/top1'] == last['accuracy/top1']
 
 
-def train_in_two(repo_root: Path, tmp_path: Path, base: str, options: list[str]) -> str:
-    """Train a mini config in two processes; gives its log.
+BY_EPOCH = ('train_dataloader.batch_size=1', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
 
-    Both processes must evaluate with the same BatchNorm statistics, the mean of their own.
+
+def train_in_two(
+    repo_root: Path, tmp_path: Path, base: str, options: list[str], checkpoint: str = 'epoch_1.pth'
+) -> tuple[str, set[str]]:
+    """Train a mini config in two processes, which evaluate and save the mean of their buffers.
+
+    Returns:
+        What the run printed, and the parts of the model that have such buffers.
     """
     config, work = tmp_path / 'recorded.py', tmp_path / 'work'
     config.write_text(RECORDED.format(base=str(repo_root / f'configs/mini/{base}.py')))
     result = run_script(
         repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', work, '--cfg-options', *options,
         *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
-        *('train_dataloader.batch_size=1', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1'),
         'model.backbone.init_cfg=None',
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -126,9 +132,9 @@ def train_in_two(repo_root: Path, tmp_path: Path, base: str, options: list[str])
     assert first['val'] == second['val']
     mean = {name: (first['train'][name] + second['train'][name]) / 2 for name in first['train']}
     assert first['val'] == pytest.approx(mean, rel=1e-4, abs=1e-4)
-    saved = torch.load(work / 'epoch_1.pth')['state_dict']
+    saved = torch.load(work / checkpoint)['state_dict']
     assert {name: saved[name].double().sum().item() for name in mean} == first['val']
-    return result.stdout
+    return result.stdout, {name.split('.')[0] for name in mean}
 
 
 @pytest.mark.slow
@@ -139,12 +145,29 @@ def test_two_processes_train_a_detector(repo_root, tmp_path):
         *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
         f'val_evaluator.ann_file={data}/annotations/instances_val2017.json',
         'model.test_cfg.rcnn.score_thr=0.0',
+        *BY_EPOCH,
     ]
-    log = train_in_two(
-        repo_root, tmp_path, 'cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits', options
-    )
-    assert '12 SyncBN layers became BatchNorm' in log
-    assert 'coco/segm_mAP_50: ' in log
+    config = 'cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits'
+    said, parts = train_in_two(repo_root, tmp_path, config, options)
+    assert '12 SyncBN layers became BatchNorm' in said
+    assert 'coco/segm_mAP_50: ' in said
+    assert parts == {'backbone', 'roi_head'}
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_segmentor(repo_root, tmp_path):
+    """By iterations, where the checkpoint is written before the evaluation."""
+    data = make_ade(tmp_path / 'ade')
+    options = [
+        *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
+        *('train_dataloader.batch_size=2', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2'),
+        *('default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.save_best=None'),
+    ]
+    config = 'uniformer-mini-g_upernet_ade20k-digits'
+    said, parts = train_in_two(repo_root, tmp_path, config, options, 'iter_2.pth')
+    assert '13 SyncBN layers became BatchNorm' in said
+    assert 'mIoU: ' in said
+    assert parts == {'backbone', 'decode_head', 'auxiliary_head'}
 
 
 @pytest.mark.slow
@@ -156,11 +179,13 @@ def test_two_processes_train_a_pose_estimator(repo_root, tmp_path):
         f'val_dataloader.dataset.bbox_file={data / DETECTIONS}',
         f'val_evaluator.ann_file={data}/annotations/person_keypoints_val2017.json',
         'default_hooks.logger.interval=1',
+        *BY_EPOCH,
     ]
-    log = train_in_two(repo_root, tmp_path, 'td-hm_uniformer-mini_pose', options)
-    assert 'Epoch(train) [1][3/3]' in log
-    assert 'coco/AP: ' in log
-    assert 'find_unused_parameters=False' in log
+    said, parts = train_in_two(repo_root, tmp_path, 'td-hm_uniformer-mini_pose', options)
+    assert 'Epoch(train) [1][3/3]' in said
+    assert 'coco/AP: ' in said
+    assert 'find_unused_parameters=False' in said
+    assert parts == {'backbone', 'head'}
 
 
 @pytest.mark.slow
