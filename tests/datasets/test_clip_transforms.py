@@ -195,6 +195,7 @@ def test_operations_on_pixels() -> None:
     assert (run('Solarize', 1.0, policy='rand-inc1') == 255 - pixels).all()
     assert (run('Posterize', 0.5) == pixels & 0b11000000).all()
     assert (run('Posterize', 0.2, policy='rand-inc1') == pixels & 0b11110000).all()
+    assert (run('Posterize', 0.2) == 0).all()
     dark = pixels < 128
     assert (run('SolarizeAdd', 1.0)[dark] == pixels[dark] + 110).all()
     assert (run('SolarizeAdd', 1.0)[~dark] == pixels[~dark]).all()
