@@ -209,6 +209,15 @@ def test_operations_on_pixels() -> None:
     assert (run('Rotate', 0.0) == pixels).all()
 
 
+@pytest.mark.parametrize('policy', ['rand', 'rand-inc1'])
+def test_every_operation_takes_every_level(policy) -> None:
+    augment, image = VideoRandAugment(policy), Image.fromarray(frames(1)[0])
+    for name in OPERATIONS:
+        for level in (0.0, 0.01, 0.5, 0.99, 1.0):
+            for sign in (-1, 1):
+                assert augment.operation(name, level, sign)(image).size == image.size
+
+
 @pytest.mark.parametrize('policy', POLICIES)
 def test_all_frames_get_the_same_operations(policy) -> None:
     augment = VideoRandAugment(policy)
