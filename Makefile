@@ -23,7 +23,7 @@ PY := .venv/bin/python
 ENVIRONMENT := environment
 endif
 
-.PHONY: help setup environment own-environment check-env demo demo-det demo-seg demo-video demo-all test test-fast lint format wheel clean distclean
+.PHONY: help setup environment own-environment check-env demo demo-det demo-seg demo-pose demo-video demo-all test test-fast lint format wheel clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ demo-det: $(ENVIRONMENT) ## fine-tune it into a detector of boxes and masks
 
 demo-seg: $(ENVIRONMENT) ## fine-tune it into a segmentor of every pixel
 	@"$(PY)" tools/demo.py seg
+
+demo-pose: $(ENVIRONMENT) ## fine-tune it into an estimator of human poses
+	@"$(PY)" tools/demo.py pose
 
 demo-video: $(ENVIRONMENT) ## inflate it and tell which way a digit moves
 	@"$(PY)" tools/demo.py video

@@ -3,6 +3,7 @@
     python tools/demo.py cls       # classification, what `make demo` runs
     python tools/demo.py det       # detection, what `make demo-det` runs
     python tools/demo.py seg       # segmentation, what `make demo-seg` runs
+    python tools/demo.py pose      # human poses, what `make demo-pose` runs
     python tools/demo.py video     # video, what `make demo-video` runs
     python tools/demo.py all       # every part: `make demo-all`
 
@@ -359,6 +360,21 @@ DEMOS = dict(
             'python tools/test.py {config} {weights} --tta   # six scales, each also mirrored',
             'python tools/train.py configs/ade20k/uniformer-s-g_upernet_8xb2-160k_ade20k-512x512.py'
             '   # ADE20K',
+        ),
+    ),
+    pose=Demo(
+        title='Find the joints of people drawn on photographs',
+        config='configs/mini/td-hm_uniformer-mini_pose.py',
+        data='pose',
+        scores={'coco/AP': Score('keypoint AP', 0.5)},
+        picture=('tools/visualization/pose_grid.py', '{config}', '{predictions}', '{picture}'),
+        weights='pose',
+        next_steps=(
+            'python tools/inference/pose.py {config} {weights} data/mini/pose/val2017 --boxes '
+            'data/mini/pose/person_detection_results/COCO_val2017_detections_AP_H_56_person.json',
+            'python tools/test.py {config} {weights} --show-dir work_dirs/demo/pose/pictures',
+            'python tools/train.py configs/coco_pose/td-hm_uniformer-s-8xb128-210e_coco-256x192.py'
+            '   # COCO',
         ),
     ),
     video=Demo(

@@ -18,6 +18,7 @@ import inspect
 import os
 import pickle
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -51,6 +52,7 @@ def apply() -> None:
     keep_thin_images()
     keep_thin_label_maps()
     let_pose_inferencer_take_boxes()
+    let_pose_visualizer_draw()
     provide_mmaction_drn()
     replace_pkg_resources()
 
@@ -374,6 +376,46 @@ def let_pose_inferencer_take_boxes() -> None:
     a top-down model overwrites with what a detector finds or, without one, with the whole image.
     """
     _mend_when_imported('mmpose.apis.inferencers.pose2d_inferencer', _mend_pose_inferencer)
+
+
+# -------------------------------------------------------------------------------------------------
+# mmpose 1.3.2 with NumPy >= 2.4: keypoints cannot be drawn
+# -------------------------------------------------------------------------------------------------
+
+
+def _int_refuses_arrays() -> bool:
+    """Whether ``int(array)`` is an error for an array of one element with a dimension."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)
+        try:
+            int(np.ones(1))
+        except TypeError:
+            return True
+    return False
+
+
+def _mend_pose_visualizer(module: ModuleType) -> None:
+    visualizer = module.OpencvBackendVisualizer
+    draw = visualizer.draw_circles
+    if draw.__module__ == __name__ or not _int_refuses_arrays():
+        return
+
+    @functools.wraps(draw, assigned=('__doc__',))
+    def draw_circles(self, center, radius, *args, **kwargs) -> None:
+        if self.backend == 'opencv':
+            radius = np.asarray(radius).item()
+        draw(self, center, radius, *args, **kwargs)
+
+    visualizer.draw_circles = draw_circles
+
+
+def let_pose_visualizer_draw() -> None:
+    """Let mmpose's visualizers draw keypoints with OpenCV.
+
+    Fault: mmpose 1.3.2 hands ``np.array([radius])`` to ``draw_circles``, which takes ``int`` of it.
+    NumPy 2.4 made an error of what was a deprecated conversion.
+    """
+    _mend_when_imported('mmpose.visualization.opencv_backend_visualizer', _mend_pose_visualizer)
 
 
 # -------------------------------------------------------------------------------------------------

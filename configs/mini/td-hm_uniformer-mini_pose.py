@@ -57,10 +57,10 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(_base_.optim_wrapper.optimizer, lr=2e-3),
 )
-train_cfg = dict(max_epochs=12, val_interval=2)
+train_cfg = dict(max_epochs=10, val_interval=2)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=51),
-    dict(type='MultiStepLR', by_epoch=True, begin=0, end=12, milestones=[9, 11], gamma=0.1),
+    dict(type='MultiStepLR', by_epoch=True, begin=0, end=10, milestones=[7, 9], gamma=0.1),
 ]
 auto_scale_lr = dict(base_batch_size=32)
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=1, max_keep_ckpts=2))

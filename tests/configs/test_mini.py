@@ -136,3 +136,75 @@ def test_detectors_train_and_test(name, mini_data, classifier, tmp_path) -> None
     assert not torch.equal(trained, start)
     metrics = runner.test()
     assert {'coco/bbox_mAP_50', 'coco/segm_mAP_50'} <= set(metrics)
+
+
+SEGMENTORS = {
+    'fpn': 'uniformer-s-g_fpn_8xb4-80k_ade20k-512x512',
+    'upernet': 'uniformer-s-g_upernet_8xb2-160k_ade20k-512x512',
+}
+
+
+def segmentor(name: str) -> Path:
+    return CONFIGS / f'mini/uniformer-mini-g_{name}_ade20k-digits.py'
+
+
+@pytest.mark.parametrize('name', SEGMENTORS)
+def test_segmentors_are_the_papers(name) -> None:
+    mini = Config.fromfile(segmentor(name))
+    paper = Config.fromfile(CONFIGS / f'ade20k/{SEGMENTORS[name]}.py')
+    backbone = ('depths', 'embed_dims', 'head_dim', 'drop_path_rate', 'init_cfg.checkpoint')
+    sizes = {
+        *(f'backbone.{key}' for key in backbone),
+        'data_preprocessor.size',
+        *('decode_head.in_channels', 'decode_head.channels'),
+        *(
+            ('neck.in_channels', 'neck.out_channels')
+            if name == 'fpn'
+            else ('auxiliary_head.in_channels', 'auxiliary_head.channels')
+        ),
+    }
+    assert changed(mini, paper, 'model') == sizes
+    assert changed(mini, paper, 'optim_wrapper') == {'optimizer.lr'}
+    assert changed(mini, paper, 'train_cfg') == {'max_iters', 'val_interval'}
+    assert [s.type for s in mini.param_scheduler] == [s.type for s in paper.param_scheduler]
+    assert mini.param_scheduler[1].end - mini.train_cfg.max_iters == (name == 'upernet')
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        steps = [step.type for step in paper[loader].dataset.pipeline if step.type != 'RandomFlip']
+        assert [step.type for step in mini[loader].dataset.pipeline] == steps
+        assert mini[loader].dataset.data_prefix == paper[loader].dataset.data_prefix
+        assert mini[loader].dataset.reduce_zero_label
+        assert len(mini[loader].dataset.metainfo.classes) == 150
+        assert len(mini[loader].dataset.metainfo.palette) == 150
+    augment, paper_augment = (cfg.tta_pipeline[1].transforms for cfg in (mini, paper))
+    assert len(augment[0]) == len(paper_augment[0]) == 6
+    assert augment[1:] == paper_augment[1:]
+    assert mini.test_evaluator == paper.test_evaluator
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', SEGMENTORS)
+def test_segmentors_train_and_test(name, mini_data, classifier, tmp_path) -> None:
+    root = mini_data('ade', train=6, val=3)
+    options = {
+        'model.backbone.init_cfg.checkpoint': str(classifier),
+        'train_cfg.max_iters': 2,
+        'train_cfg.val_interval': 2,
+        'train_dataloader.batch_size': 2,
+        'default_hooks.checkpoint.interval': 2,
+    }
+    for split in ('train', 'val', 'test'):
+        options[f'{split}_dataloader.num_workers'] = 0
+        options[f'{split}_dataloader.dataset.data_root'] = str(root)
+    runner = build(segmentor(name), options, tmp_path)
+    runner.train()
+    assert (tmp_path / 'iter_2.pth').is_file()
+    assert {'aAcc', 'mIoU', 'mAcc'} <= set(runner.test())
+    # The same weights, in windows smaller than the map.
+    image = torch.rand(1, 3, 96, 128)
+    runner.model.eval()
+    outputs = []
+    for style in ('global', 'hybrid'):
+        runner.model.backbone.set_stage3_style(style, 4)
+        outputs.append(runner.model(image, mode='tensor'))
+    assert outputs[0].shape == outputs[1].shape == (1, 150, 24, 32)
+    assert not torch.allclose(*outputs, atol=1e-5)

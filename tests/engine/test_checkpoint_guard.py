@@ -299,7 +299,7 @@ class TestComparison:
             guard(model, {'state_dict': state})
 
     def test_renaming_by_the_model(self):
-        """mmpose's estimators rename ``keypoint_head`` to ``head`` while they load."""
+        """A model may rename entries while it loads, as mmpose's estimators do."""
 
         class Estimator(BaseModel):
             def __init__(self):
@@ -309,18 +309,18 @@ class TestComparison:
 
             def rename(self, state, prefix, *args):
                 for key in list(state):
-                    if key.startswith('keypoint_head.'):
-                        state[key.replace('keypoint_head.', 'head.')] = state.pop(key)
+                    if key.startswith('former_head.'):
+                        state[key.replace('former_head.', 'head.')] = state.pop(key)
 
             def forward(self, x):
                 return x
 
         model = Estimator()
-        old = {'backbone': torch.ones(2, 2), 'keypoint_head': torch.ones(2, 2)}
+        old = {'backbone': torch.ones(2, 2), 'former_head': torch.ones(2, 2)}
         state = {f'{k}.weight': v for k, v in old.items()}
         state |= {f'{k}.bias': torch.ones(2) for k in old}
         guard(model, {'state_dict': dict(state)})
         assert model.head.weight.eq(1).all()
-        state['keypoint_head.weight'] = torch.ones(3, 2)
+        state['former_head.weight'] = torch.ones(3, 2)
         with pytest.raises(CheckpointError, match=r'size mismatch for head\.weight'):
             guard(model, {'state_dict': state})

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import rows
 import torch
+from grid import GAP
 from mmengine.config import Config
 from PIL import Image
 from pycocotools import mask as rle
@@ -287,7 +287,7 @@ def test_detection_grid(repo_root, tmp_path) -> None:
     assert grid.build_visualizer(cfg).dataset_meta['classes'] == tuple('0123456789')
     grid.draw(cfg, samples, tmp_path / 'out/grid.png', width=450, height=160, score_thr=0.5)
     size = Image.open(tmp_path / 'out/grid.png').size
-    assert size == (2 * 200 + 3 * rows.GAP, 2 * 160 + 3 * rows.GAP)
+    assert size == (2 * 200 + 3 * GAP, 2 * 160 + 3 * GAP)
 
 
 def test_training_curve_joins_the_parts_of_a_resumed_run(repo_root, tmp_path) -> None:

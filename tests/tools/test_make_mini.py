@@ -6,13 +6,15 @@ from pathlib import Path
 import make_mini
 import numpy as np
 import pytest
+from mini import ade, drawing, imagenet
 from mini import coco as coco_data
-from mini import drawing, imagenet
 from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-COUNTS = dict(imagenet=dict(train=40, val=20), coco=dict(train=26, val=6))
+COUNTS = dict(
+    ade=dict(train=20, val=6), imagenet=dict(train=40, val=20), coco=dict(train=26, val=6)
+)
 
 
 def make(name: str, out: Path, seed: int = 0) -> Path:
@@ -38,7 +40,7 @@ def test_imagenet_folders(tmp_path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ['imagenet'], 'nothing else is left behind'
 
 
-@pytest.mark.parametrize('name', ['imagenet', 'coco'])
+@pytest.mark.parametrize('name', ['imagenet', 'coco', 'ade'])
 def test_same_seed_same_files(name, tmp_path) -> None:
     first = contents(make(name, tmp_path / 'a', seed=3))
     assert contents(make(name, tmp_path / 'b', seed=3)) == first
@@ -181,3 +183,30 @@ def test_command_line_errors(run_tool, tmp_path) -> None:
     assert foreign.returncode == 1
     assert 'Traceback' not in foreign.stderr
     assert 'was not made by this script' in foreign.stderr
+
+
+def test_ade_files_are_true_to_the_format(tmp_path) -> None:
+    root = make('ade', tmp_path)
+    numbers, touching = set(), 0
+    for split, folder in ade.FOLDERS.items():
+        images = sorted((root / 'images' / folder).iterdir())
+        labels = sorted((root / 'annotations' / folder).iterdir())
+        assert [p.stem for p in images] == [p.stem for p in labels]
+        assert len(images) == COUNTS['ade'][split]
+        for image, label in zip(images, labels, strict=True):
+            picture, classes = Image.open(image), Image.open(label)
+            assert (picture.mode, classes.mode) == ('RGB', 'L')
+            assert picture.size == classes.size
+            assert sorted(picture.size) == list(ade.SIDES)
+            found = np.asarray(classes)
+            numbers |= set(found.ravel().tolist())
+            # One photograph behind, and pixels of neither kind between it and every digit.
+            (behind,) = set(found[found >= ade.FIRST_PHOTO].tolist())
+            is_digit = (found > 0) & (found < ade.FIRST_PHOTO)
+            assert is_digit.mean() > 0.02
+            is_behind = found == behind
+            touching += (is_digit[1:] & is_behind[:-1]).sum() + (
+                is_digit[:-1] & is_behind[1:]
+            ).sum()
+    assert numbers == set(range(13))
+    assert touching == 0

@@ -76,7 +76,7 @@ def build_inferencer(cfg: Config, checkpoint: str, device: str | None) -> 'MMSeg
     from mmseg.registry import DATASETS
 
     cfg.visualizer.vis_backends = None  # this tool writes the pictures
-    dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'lazy_init': True})
+    dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'pipeline': [], 'lazy_init': True})
     inferencer = strict(MMSegInferencer, checkpoint)(cfg, checkpoint, device=device)
     meta = {key: dataset.metainfo[key] for key in ('classes', 'palette')}
     num_classes = inferencer.model.decode_head.num_classes

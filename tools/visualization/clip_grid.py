@@ -7,8 +7,6 @@ Example:
     python tools/visualization/clip_grid.py CONFIG predictions.pkl clips.png --classes labels.txt
 """
 
-import argparse
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +17,7 @@ import matplotlib.pyplot as plt
 import mmengine
 import numpy as np
 import torch
+from grid import check_files, make_parser
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from prediction_grid import RIGHT, WRONG
@@ -99,18 +98,10 @@ def draw(dataset: Dataset, clips: list[Clip], names: list[str], out: Path, numbe
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config the predictions were made with')
-    parser.add_argument('predictions', type=Path, help='dump of tools/test.py')
-    parser.add_argument('out', type=Path, help='picture to write')
+    parser = make_parser(__doc__, number=16)
     parser.add_argument('--classes', type=Path, help='file with the name of a class in each line')
-    parser.add_argument('--number', type=int, default=16, help='clips; default: %(default)s')
     args = parser.parse_args()
-    for file in filter(None, (Path(args.config), args.predictions, args.classes)):
-        if not file.is_file():
-            sys.exit(f'error: there is no file {file}')
+    check_files(args.config, args.predictions, *filter(None, [args.classes]))
     cfg = Config.fromfile(args.config)
     DefaultScope.get_instance('clip_grid', scope_name='mmaction')
     dataset = DATASETS.build(cfg.test_dataloader.dataset)

@@ -7,20 +7,16 @@ Example:
     python tools/visualization/segmentation_grid.py CONFIG predictions.pkl segmentations.png
 """
 
-import argparse
-import sys
-from pathlib import Path
-
 import mmengine
 import numpy as np
 import torch
+from grid import add_row_arguments, check_files, make_parser, save_rows
 from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.registry import DATASETS, VISUALIZERS
 from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 from PIL import Image
-from rows import save_rows
 
 import uniformer_mm  # noqa: F401  repairs what is broken in the libraries
 
@@ -30,7 +26,7 @@ THIN_GAP = 4
 def build_visualizer(cfg: Config, opacity: float) -> SegLocalVisualizer:
     """The config's visualizer, with the classes and colours of its test data."""
     visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'alpha': opacity})
-    dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'lazy_init': True})
+    dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'pipeline': [], 'lazy_init': True})
     visualizer.set_dataset_meta(dataset.metainfo['classes'], dataset.metainfo['palette'])
     return visualizer
 
@@ -56,26 +52,13 @@ def draw_sample(visualizer: SegLocalVisualizer, sample: dict, height: int) -> np
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config the predictions were made with')
-    parser.add_argument('predictions', type=Path, help='dump of tools/test.py')
-    parser.add_argument('out', type=Path, help='picture to write')
-    parser.add_argument('--number', type=int, default=12, help='images; default: %(default)s')
-    parser.add_argument(
-        '--width', type=int, default=1700, help='of the whole in pixels; default: %(default)s'
-    )
-    parser.add_argument(
-        '--height', type=int, default=256, help='of an image in pixels; default: %(default)s'
-    )
+    parser = make_parser(__doc__, number=12)
+    add_row_arguments(parser, height=256)
     parser.add_argument(
         '--opacity', type=float, default=0.7, help='of the colours; default: %(default)s'
     )
     args = parser.parse_args()
-    for file in (Path(args.config), args.predictions):
-        if not file.is_file():
-            sys.exit(f'error: there is no file {file}')
+    check_files(args.config, args.predictions)
     samples = mmengine.load(str(args.predictions))[: args.number]
     visualizer = build_visualizer(Config.fromfile(args.config), args.opacity)
     pictures = [draw_sample(visualizer, sample, args.height) for sample in samples]

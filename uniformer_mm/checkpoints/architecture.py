@@ -34,6 +34,9 @@ _KNOWN_FILES = {
         for style in ('global', 'hybrid')
         for size in ('small', 'base')
     },
+    # Pose, without the size of its input.
+    'top_down_global_small': (64, False),
+    'top_down_global_base': (64, False),
 }
 # ``uniformer_small_k400_16x8`` and the folder ``uniformer_s16x8_k400`` are the same model; S and B
 # have the heads of the images' S and B.
@@ -46,7 +49,7 @@ def known_head_dim(path: str | os.PathLike, token_labelling: bool) -> int | None
     """Channels of one attention head in a released file, by its name.
 
     Args:
-        path: Path or URL; folders, a resolution, ``in1k`` and a hash in the name do not matter.
+        path: Path or URL; folders, a resolution, ``in1k``, hash and date in the name do not matter.
         token_labelling: Whether the file has the token-labelling head. A name that says otherwise
             is not trusted.
 
@@ -54,7 +57,8 @@ def known_head_dim(path: str | os.PathLike, token_labelling: bool) -> int | None
         The head dimension, or None for an unknown name.
     """
     stem = re.sub(r'\.(pth|pt|pyth|bin)$', '', str(path).rsplit('/', 1)[-1])
-    stem = re.sub(r'(_in1k|_224|_384|-[0-9a-f]{8})+$', '', stem)
+    stem = re.sub(r'(_in1k|_224|_384|-[0-9a-f]{8}|_20\d{6})+$', '', stem)
+    stem = re.sub(r'^(top_down)_\d+x\d+', r'\1', stem)
     if _VIDEO_FILE.match(stem):
         stem = 'uniformer_base'
     head_dim, is_token_labelling = _KNOWN_FILES.get(stem, (None, token_labelling))

@@ -83,7 +83,8 @@ def explain(error: BaseException) -> str | None:
         return (
             'A data set has no image left. Left out are images below filter_cfg.min_size and, with '
             'filter_empty_gt, those without an object of the classes in the config: '
-            'metainfo=dict(classes=...) must give names of the annotation file.'
+            'metainfo=dict(classes=...) must give names of the annotation file. In pose estimation '
+            'people without a labelled keypoint or a box with an area are left out.'
         )
     if _is_raised_by_build(error):
         return (

@@ -34,6 +34,8 @@ class CheckSegMap(BaseTransform):
         Raises:
             UserError: Names the file, what it holds and what was expected.
         """
+        if 'gt_seg_map' not in results:
+            return results
         label, path = results['gt_seg_map'], results['seg_map_path']
         if label.ndim != 2:
             raise UserError(

@@ -1,0 +1,139 @@
+"""The authors' pose checkpoints (mmpose 0.x), mmpose's converted ones and ImageNet weights."""
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from paper_configs import build, read_config
+from seeded_weights import seeded_state_dict
+from torch import Tensor, nn
+
+from uniformer_mm.checkpoints import CheckpointError, read_checkpoint
+from uniformer_mm.engine import CheckpointGuardHook
+
+pytest.importorskip('mmpose')
+
+SMALL = 'td-hm_uniformer-s-8xb128-210e_coco-256x192'
+# What mmpose calls the parts of its head of three deconvolutions.
+HEAD = {
+    *(f'deconv_layers.{i}.weight' for i in range(9) if i % 3 != 2),
+    *(f'deconv_layers.{3 * i + 1}.{leaf}' for i in range(3) for leaf in ('bias', 'running_mean')),
+    *(
+        f'deconv_layers.{3 * i + 1}.{leaf}'
+        for i in range(3)
+        for leaf in ('running_var', 'num_batches_tracked')
+    ),
+    *('final_layer.weight', 'final_layer.bias'),
+}
+
+
+def pose_model(repo_root: Path, name: str = SMALL, **backbone) -> nn.Module:
+    cfg = read_config(repo_root / f'configs/coco_pose/{name}.py')
+    cfg.model.backbone.update(init_cfg=None, **backbone)
+    return build(cfg.model, 'mmpose')
+
+
+@pytest.fixture(scope='module')
+def released(repo_root) -> dict[str, Tensor]:
+    """Weights of the authors' network, which has norms for all four stages, under names of 1.x."""
+    state = pose_model(repo_root, out_indices=(0, 1, 2, 3)).state_dict()
+    return seeded_state_dict({key: value.shape for key, value in state.items()}, torch.float32)
+
+
+def layouts(state: dict[str, Tensor]) -> dict[str, dict]:
+    """What the two publishers make of the same weights."""
+    old = {key.replace('head.', 'keypoint_head.'): value for key, value in state.items()}
+    meta = dict(mmpose_version='0.16.0', config='model = dict()', epoch=210)
+    optimizer = dict(state={}, param_groups=[])
+    return {
+        'authors': dict(meta=meta, state_dict=old, optimizer=optimizer),
+        'mmpose': dict(meta=dict(dataset_meta=dict(num_keypoints=17)), state_dict=dict(state)),
+    }
+
+
+def load(model: nn.Module, checkpoint: dict, **kwargs) -> None:
+    """What a Runner does with ``load_from`` after it has read the file."""
+    runner = SimpleNamespace(model=model, _load_from='some/file.pth', _resume=False, work_dir='.')
+    CheckpointGuardHook(**kwargs).after_load_checkpoint(runner, checkpoint)
+    model.load_state_dict(checkpoint['state_dict'], strict=False)
+
+
+@pytest.mark.parametrize('layout', ['authors', 'mmpose'])
+def test_released_weights_load(layout, released, repo_root, caplog, monkeypatch) -> None:
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'propagate', True)
+    model = pose_model(repo_root)
+    head = {key.partition('.')[2] for key in model.state_dict() if key.startswith('head.')}
+    assert head == HEAD
+    checkpoint = layouts(released)[layout]
+    assert any('head.final_layer' in key for key in checkpoint['state_dict'])
+    with caplog.at_level(logging.WARNING):
+        load(model, checkpoint)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, released[key].to(value.dtype)), key
+    assert 'backbone.norm1.bias, backbone.norm1.weight, backbone.norm2.bias' in caplog.text
+    assert 'backbone.norm4' not in caplog.text
+
+
+def test_what_does_not_fit_is_refused(released, repo_root) -> None:
+    checkpoint = layouts(released)['authors']
+    del checkpoint['state_dict']['keypoint_head.final_layer.bias']
+    checkpoint['state_dict']['backbone.norm5.weight'] = torch.zeros(3)
+    with pytest.raises(CheckpointError) as error:
+        load(pose_model(repo_root), checkpoint)
+    assert 'head.final_layer.bias (17,)' in str(error.value)
+    assert 'backbone.norm5.weight (3,)' in str(error.value)
+    assert 'backbone.norm1' not in str(error.value)
+
+
+def test_another_skeleton_needs_a_new_head(released, repo_root) -> None:
+    model = pose_model(repo_root)
+    model.head.final_layer = nn.Conv2d(256, 5, 1)
+    with pytest.raises(CheckpointError, match='allow_new_head=True'):
+        load(model, layouts(released)['authors'])
+    checkpoint = layouts(released)['authors']
+    CheckpointGuardHook(allow_new_head=True).load(model, checkpoint, 'file.pth')
+    name = 'backbone.blocks4.0.attn.qkv.weight'
+    assert torch.equal(model.state_dict()[name], released[name])
+    assert 'head.final_layer.weight' not in checkpoint['state_dict']
+
+
+def test_norms_may_be_left_over_but_never_missing(released, repo_root) -> None:
+    model = pose_model(repo_root, out_indices=(0, 1, 2, 3))
+    checkpoint = layouts(released)['mmpose']
+    del checkpoint['state_dict']['backbone.norm2.weight']
+    with pytest.raises(CheckpointError, match=r'Missing from the file \(1\)'):
+        load(model, checkpoint)
+
+
+FILES = {
+    'authors': 'top_down_256x192_global_small.pth',
+    'mmpose': 'top_down_256x192_global_small-d4a7fdac_20230724.pth',
+}
+
+
+@pytest.mark.parametrize('layout', FILES)
+def test_convert(layout, released, run_tool, tmp_path) -> None:
+    source, target = tmp_path / FILES[layout], tmp_path / 'out.pth'
+    torch.save(layouts(released)[layout], source)
+    assert read_checkpoint(source).head_dim == 64
+    result = run_tool('tools/checkpoints/convert.py', source, target, '--task', 'dense')
+    assert result.returncode == 0, result.stderr
+    written = torch.load(target)
+    assert written['state_dict'].keys() == released.keys()
+    for key, value in written['state_dict'].items():
+        assert torch.equal(value, released[key]), key
+    assert written['meta']['arch'] == 'small'
+
+
+def test_convert_refuses_what_has_no_such_head(released, run_tool, tmp_path) -> None:
+    source = tmp_path / FILES['authors']
+    backbone = {key: value for key, value in released.items() if key.startswith('backbone.')}
+    torch.save(dict(state_dict=backbone), source)
+    result = run_tool(
+        'tools/checkpoints/convert.py', source, tmp_path / 'out.pth', '--task', 'dense'
+    )
+    assert result.returncode == 1
+    assert 'has no neck and heads of a dense model' in result.stderr

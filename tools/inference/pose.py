@@ -1,0 +1,150 @@
+"""Estimate and draw the poses of people whose boxes are known, in an image or a folder of images.
+
+mmpose's Pose2DInferencer does the work; its pictures go to DIR/vis. Boxes come from the command
+line, from a file in COCO's results format, or from tools/inference/detect.py --save-predictions
+with a detector whose first class is the person. Without any, the whole image is taken as a person.
+
+Examples:
+    python tools/inference/pose.py CONFIG CHECKPOINT street.jpg --box 40 20 160 310
+    python tools/inference/pose.py CONFIG CHECKPOINT val2017 --boxes detections.json --box-thr 0.5
+    python tools/inference/pose.py CONFIG CHECKPOINT folder --boxes found/preds
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+from common import find_files, make_parser, read_config, refuse_to_overwrite, report_skipped, strict
+
+import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+from uniformer_mm import launch
+
+PERSON_CATEGORY, PERSON_LABEL = 1, 0
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser(
+        __doc__, 'a pose estimator', inputs='image, or folder of images', out_dir='work_dirs/poses'
+    )
+    boxes = parser.add_mutually_exclusive_group()
+    boxes.add_argument(
+        '--box',
+        type=float,
+        nargs=4,
+        action='append',
+        metavar=('X1', 'Y1', 'X2', 'Y2'),
+        help='a person in pixels; may be repeated; the same for every image',
+    )
+    boxes.add_argument(
+        '--boxes',
+        type=Path,
+        metavar='PATH',
+        help='COCO results (image_id is the number in the name of the image), or the preds folder '
+        'of detect.py',
+    )
+    parser.add_argument(
+        '--box-thr', type=float, default=0.3, help='use boxes from this score; default: %(default)s'
+    )
+    parser.add_argument(
+        '--keypoint-thr',
+        type=float,
+        default=0.3,
+        help='draw keypoints from this score; default: %(default)s',
+    )
+    parser.add_argument(
+        '--save-predictions',
+        action='store_true',
+        help='also write keypoints and their scores to DIR/preds/NAME.json',
+    )
+    return parser.parse_args()
+
+
+def read_boxes(path: Path, images: list[Path], score_thr: float) -> dict[Path, list[list[float]]]:
+    """People of every image as x1, y1, x2, y2 and score.
+
+    Raises:
+        UserError: If the file or folder is missing or holds something else.
+    """
+    by_image: dict[Path, list[list[float]]] = {}
+    try:
+        if path.is_dir():
+            for image in images:
+                found = json.loads((path / f'{image.stem}.json').read_text())
+                rows = zip(found['bboxes'], found['labels'], found['scores'], strict=True)
+                by_image[image] = [
+                    [*box, score] for box, label, score in rows if label == PERSON_LABEL
+                ]
+        else:
+            by_number: dict[int, list[list[float]]] = {}
+            for found in json.loads(path.read_text()):
+                x, y, width, height = found['bbox']
+                if found['category_id'] == PERSON_CATEGORY:
+                    box = [x, y, x + width, y + height, found['score']]
+                    by_number.setdefault(found['image_id'], []).append(box)
+            by_image = {image: by_number.get(int(image.stem), []) for image in images}
+    except FileNotFoundError as error:
+        raise launch.UserError(f'There is no file of boxes {error.filename}.') from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise launch.UserError(
+            f'--boxes {path}: expected COCO results, a list of image_id, category_id, bbox (x, y, '
+            'width, height) and score, for images whose names are numbers, or the preds folder of '
+            f'tools/inference/detect.py ({type(error).__name__}: {error}).'
+        ) from error
+    return {
+        image: [box for box in boxes if box[4] >= score_thr and has_area(box)]
+        for image, boxes in by_image.items()
+    }
+
+
+def has_area(box: list[float]) -> bool:
+    """Whether x1, y1, x2, y2 enclose anything."""
+    return box[0] < box[2] and box[1] < box[3]
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = read_config(args, 'mmpose')
+    if cfg.get('data_mode') != 'topdown':
+        raise launch.UserError(f'{args.config} is no top-down model: it takes no boxes.')
+    images = find_files(args.input)
+    pictures = [args.out_dir / 'vis' / image.name for image in images]
+    refuse_to_overwrite(pictures, args.overwrite)
+    for box in args.box or []:
+        if not has_area(box):
+            raise launch.UserError(f'--box {box}: expected X1 < X2 and Y1 < Y2.')
+    people = dict.fromkeys(images, args.box or [])
+    if args.boxes is not None:
+        people = read_boxes(args.boxes, images, args.box_thr)
+
+    from mmpose.apis import Pose2DInferencer
+
+    cfg.visualizer.vis_backends = None  # the inferencer writes the pictures
+    inferencer = strict(Pose2DInferencer, args.checkpoint)(
+        cfg, args.checkpoint, device=args.device, det_model='whole_image'
+    )
+    outputs = dict(vis_out_dir=str(args.out_dir / 'vis'))
+    if args.save_predictions:
+        outputs['pred_out_dir'] = str(args.out_dir / 'preds')
+    unreadable = []
+    for image, picture in zip(images, pictures, strict=True):
+        if args.boxes is not None and not people[image]:
+            print(f'{image}: no person, no picture', flush=True)
+            continue
+        try:
+            (result,) = inferencer(
+                str(image),
+                bboxes=[people[image]],
+                kpt_thr=args.keypoint_thr,
+                draw_bbox=True,
+                **outputs,
+            )
+        except (AssertionError, OSError, ValueError, TypeError, AttributeError, cv2.error) as error:
+            unreadable.append(f'{image}: {error}')
+            continue
+        print(f'{picture}: poses of {len(result["predictions"][0])} people', flush=True)
+    report_skipped(unreadable, len(images))
+
+
+if __name__ == '__main__':
+    launch.run_tool(main)
