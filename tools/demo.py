@@ -383,11 +383,13 @@ DEMOS = dict(
         data='kinetics',
         scores={'acc/top1': Score('top-1 accuracy', 0.9)},
         variants={
-            'the middle frame alone, repeated (chance is 0.250)': (
+            'every clip a single frame, repeated (chance is 0.250)': (
                 'test_dataloader.dataset.pipeline.1.type=SampleFrames',
                 'test_dataloader.dataset.pipeline.1.frame_interval=0',
             ),
-            'four clips of each video': ('test_dataloader.dataset.pipeline.1.num_clips=4',),
+            'one clip of each video instead of four': (
+                'test_dataloader.dataset.pipeline.1.num_clips=1',
+            ),
         },
         picture=(
             *('tools/visualization/clip_grid.py', '{config}', '{predictions}', '{picture}'),
@@ -397,8 +399,9 @@ DEMOS = dict(
         next_steps=(
             'python tools/inference/classify_video.py {config} {weights} '
             'data/mini/kinetics/videos_val --classes data/mini/kinetics/label_map.txt',
-            'python tools/test.py {config} {weights} --cfg-options '
-            'test_dataloader.dataset.pipeline.1.num_clips=4',
+            'python tools/train.py '
+            'configs/kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb.py'
+            '   # Kinetics-400',
         ),
     ),
 )

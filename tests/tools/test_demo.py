@@ -58,6 +58,7 @@ def commands(demo, monkeypatch) -> list[list[str]]:
         'coco/segm_mAP_50': 0.7,
         'mIoU': 61.04,
         'coco/AP': 0.7041,
+        'acc/top1': 0.985,
     }
     return asked
 
@@ -148,6 +149,30 @@ def test_poses_are_drawn(demo, commands, tmp_path) -> None:
     )
     for step in demo.DEMOS['pose'].next_steps:
         assert (demo.REPO / step.split()[1]).is_file()
+
+
+def test_clips_and_single_frames(demo, commands, tmp_path, capsys) -> None:
+    demo.run_demo('video')
+    frame, clip, plain = [c for c in commands if c[0] == 'tools/test.py'][-3:]
+    cfg = Config.fromfile(plain[1])
+    sampler = cfg.test_dataloader.dataset.pipeline[1]
+    assert sampler.num_clips == 4
+    for command, changes in ((frame, dict(frame_interval=0)), (clip, dict(num_clips=1))):
+        options = dict(
+            option.split('=') for option in command[command.index('--cfg-options') :][1:]
+        )
+        prefix = 'test_dataloader.dataset.pipeline.1.'
+        for key, value in changes.items():
+            assert options[prefix + key] == str(value)
+            assert sampler[key] != value
+    grid = next(c for c in commands if c[0] == 'tools/visualization/clip_grid.py')
+    assert grid[1] == plain[1]
+    assert 'every clip a single frame, repeated (chance is 0.250): top-1 accuracy 0.985' in (
+        capsys.readouterr().out
+    )
+    weights = json.loads((tmp_path / 'video/summary.json').read_text())['weights']
+    mini = Config.fromfile(demo.REPO / 'configs/mini/uniformer-mini_u16_1xb8_sthv2-digits-rgb.py')
+    assert weights.endswith(mini.model.backbone.init_cfg.checkpoint.removeprefix('work_dirs/demo/'))
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,12 @@ class VideoDataHook(Hook):
 
     @staticmethod
     def _check_labels(dataset: Any, num_classes: int) -> None:
-        if dataset.multi_class:
-            return
         infos = (dataset.get_data_info(index) for index in range(len(dataset)))
-        wrong = [info for info in infos if not 0 <= info['label'] < num_classes]
+        wrong = [
+            info
+            for info in infos
+            if isinstance(info.get('label'), int) and not 0 <= info['label'] < num_classes
+        ]
         if not wrong:
             return
         name = wrong[0].get('filename') or wrong[0].get('frame_dir')

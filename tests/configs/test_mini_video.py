@@ -1,0 +1,180 @@
+"""The mini video configs: the paper's, smaller; they train, resume, and test many views."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from loss_recorder import LossRecorder
+from mini_run import build, changed
+from mmaction.apis.inferencers import MMAction2Inferencer
+from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope, init_default_scope
+from mmengine.runner import Runner
+
+from uniformer_mm.registry import MODELS
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+KINETICS = CONFIGS / 'mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
+SOMETHING = CONFIGS / 'mini/uniformer-mini_u16_1xb8_sthv2-digits-rgb.py'
+PAPERS = {
+    KINETICS: CONFIGS / 'kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb.py',
+    SOMETHING: CONFIGS / 'something_something/uniformer-small_k400-pre_u16_8xb4-50e_sthv2-rgb.py',
+}
+
+
+@pytest.mark.parametrize(('mini', 'paper'), PAPERS.items(), ids=['kinetics', 'something'])
+def test_only_data_size_and_schedule_differ(mini, paper) -> None:
+    mini, paper = Config.fromfile(mini), Config.fromfile(paper)
+    assert changed(mini, paper, 'model') == {
+        *(f'backbone.{key}' for key in ('depths', 'embed_dims', 'head_dim', 'drop_path_rate')),
+        'backbone.init_cfg.checkpoint',
+        *('cls_head.num_classes', 'cls_head.in_channels'),
+        'data_preprocessor.blending.num_classes',
+    }
+    assert changed(mini, paper, 'optim_wrapper') == {'type', 'loss_scale', 'optimizer.lr'}
+    assert changed(mini, paper, 'param_scheduler') <= {'T_max', 'warmup'}
+    assert mini.param_scheduler.T_max == mini.train_cfg.max_epochs
+    sizes = {'scale', 'crop_size', 'frame_interval'}
+    for split in ('train', 'val', 'test'):
+        ours, theirs = (cfg[f'{split}_dataloader'].dataset for cfg in (mini, paper))
+        steps = [
+            [{k: v for k, v in step.items() if k not in sizes} for step in dataset.pipeline]
+            for dataset in (ours, theirs)
+        ]
+        assert steps[0] == [step for step in steps[1] if step['type'] != 'Flip']
+        assert {**ours, 'pipeline': 0, 'data_root': 0} == {**theirs, 'pipeline': 0, 'data_root': 0}
+
+
+@pytest.fixture
+def make_runner(mini_data, classifier, tmp_path) -> Callable[..., Runner]:
+    """Build a run of the mini Kinetics config on a few videos."""
+
+    def make(name: str = 'work', options: dict[str, Any] | None = None) -> Runner:
+        root = mini_data('kinetics', train=12, val=4)
+        own = {
+            'model.backbone.init_cfg.checkpoint': str(classifier),
+            'train_dataloader.batch_size': 4,
+            'train_cfg.max_epochs': 2,
+            'param_scheduler.T_max': 2,
+            'default_hooks.logger.interval': 1,
+        }
+        for split in ('train', 'val', 'test'):
+            own[f'{split}_dataloader.num_workers'] = 0
+            own[f'{split}_dataloader.dataset.data_root'] = str(root)
+        return build(KINETICS, own | (options or {}), tmp_path / name)
+
+    return make
+
+
+def losses_of(runner: Runner) -> list[float]:
+    runner.register_hook(LossRecorder())
+    runner.train()
+    return json.loads((Path(runner.work_dir) / 'losses_0.json').read_text())
+
+
+@pytest.mark.slow
+def test_a_resumed_run_has_the_losses_of_one_that_went_on(make_runner, classifier) -> None:
+    runner = make_runner('whole')
+    losses = losses_of(runner)
+    assert len(losses) == 6
+    image = torch.load(classifier)['state_dict']['backbone.blocks1.0.pos_embed.weight']
+    clip = runner.model.backbone.blocks1[0].pos_embed.weight
+    torch.testing.assert_close(clip.sum(2), image, atol=0.02, rtol=0.1)
+
+    checkpoint = Path(runner.work_dir) / 'epoch_1.pth'
+    resumed = make_runner('resumed', {'resume': True, 'load_from': str(checkpoint)})
+    assert losses_of(resumed) == losses[3:]
+    assert {'acc/top1', 'acc/top5', 'acc/mean1'} <= resumed.test().keys()
+
+
+@pytest.mark.slow
+def test_raw_frames_train_and_test(mini_data, make_runner, tmp_path) -> None:
+    """Something-Something's recipe from the weights of a recognizer of the same classes."""
+    weights = tmp_path / 'recognizer.pth'
+    torch.save(dict(state_dict=make_runner().model.state_dict(), meta={}), weights)
+    root = mini_data('something', train=8, val=4)
+    options = {
+        'model.backbone.init_cfg.checkpoint': str(weights),
+        'train_dataloader.batch_size': 4,
+        'train_cfg.max_epochs': 1,
+    }
+    for split in ('train', 'val', 'test'):
+        options[f'{split}_dataloader.num_workers'] = 0
+        options[f'{split}_dataloader.dataset.data_root'] = str(root)
+    runner = build(SOMETHING, options, tmp_path / 'something')
+    runner.train()
+    assert runner.iter == 2
+    assert 'acc/top1' in runner.test()
+
+
+# -------------------------------------------------------------------------------------------------
+# Many clips and crops
+# -------------------------------------------------------------------------------------------------
+
+VIEWS = {'4x1': (4, 'CenterCrop'), '1x3': (1, 'ThreeCrop'), '5x3': (5, 'ThreeCrop')}
+
+
+@pytest.fixture(scope='module')
+def recognizer(tmp_path_factory) -> Path:
+    """A config without initial weights, and a checkpoint of random ones."""
+    folder = tmp_path_factory.mktemp('recognizer')
+    torch.manual_seed(0)
+    cfg = Config.fromfile(KINETICS)
+    cfg.model.backbone.init_cfg = None
+    cfg.dump(folder / 'recognizer.py')
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        state = MODELS.build(cfg.model).state_dict()
+    state['cls_head.fc_cls.weight'] *= 50  # no two classes alike
+    torch.save(dict(state_dict=state, meta={}), folder / 'recognizer.pth')
+    return folder
+
+
+def load(folder: Path, views: tuple[int, str], root: Path) -> tuple[Config, torch.nn.Module, dict]:
+    """The config with these views, its model in eval mode, and a collated sample."""
+    cfg = Config.fromfile(folder / 'recognizer.py')
+    init_default_scope('mmaction')
+    dataset = cfg.test_dataloader.dataset
+    dataset.data_root = str(root)
+    _, sampling, _, _, crop, *_ = dataset.pipeline
+    sampling.num_clips, crop.type = views
+    model = MODELS.build(cfg.model)
+    model.load_state_dict(torch.load(folder / 'recognizer.pth')['state_dict'])
+    sample = DATASETS.build(dataset)[2]
+    batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
+    return cfg, model.eval(), batch
+
+
+@pytest.mark.parametrize('views', VIEWS.values(), ids=VIEWS)
+def test_views_are_averaged_as_logits(views, recognizer, mini_data) -> None:
+    root = mini_data('kinetics', train=12, val=4)
+    _, model, batch = load(recognizer, views, root)
+    count = views[0] * (3 if views[1] == 'ThreeCrop' else 1)
+    assert batch['inputs'][0].shape == (count, 3, 8, 64, 64)
+    with torch.no_grad():
+        (sample,) = model.test_step(batch)
+        clips = (batch['inputs'][0] - 114.75) / 57.375
+        logits = torch.cat([model.cls_head(model.backbone(clip[None])) for clip in clips])
+    torch.testing.assert_close(sample.pred_score, logits.mean(0), rtol=1e-4, atol=1e-4)
+    assert sample.pred_label == logits.sum(0).argmax()
+
+
+def test_mmactions_inferencer(recognizer, mini_data) -> None:
+    """It decodes with decord, leaves the clips of the test and crops the centre."""
+    root = mini_data('kinetics', train=12, val=4)
+    _, model, batch = load(recognizer, VIEWS['4x1'], root)
+    with torch.no_grad():
+        (expected,) = model.test_step(batch)
+    inferencer = MMAction2Inferencer(
+        str(recognizer / 'recognizer.py'),
+        str(recognizer / 'recognizer.pth'),
+        device='cpu',
+        label_file=str(root / 'label_map.txt'),
+    )
+    inferencer.show_progress = inferencer.actionrecog_inferencer.show_progress = False
+    result = inferencer(str(root / 'videos_val/0002.mp4'))['predictions'][0]
+    (scores,) = result['rec_scores']
+    assert scores == pytest.approx(expected.pred_score.tolist(), abs=1e-4)
+    assert result['rec_labels'] == [[int(expected.pred_label)]]

@@ -1,0 +1,94 @@
+"""tools/inference/classify_video.py and the picture of clips, with random weights."""
+
+import pickle
+import shutil
+from pathlib import Path
+
+import clip_grid
+import make_mini
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope
+from PIL import Image
+
+from uniformer_mm.registry import MODELS
+
+CONFIG = Path(__file__).resolve().parents[2] / (
+    'configs/mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
+)
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.backbone.init_cfg = None
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        state = MODELS.build(cfg.model).state_dict()
+    path = tmp_path_factory.mktemp('weights') / 'recognizer.pth'
+    torch.save(dict(state_dict=state, meta={}), path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory) -> Path:
+    return make_mini.make('kinetics', tmp_path_factory.mktemp('mini'), counts=dict(val=5))
+
+
+def test_a_folder_of_videos(checkpoint, data, run_main, tmp_path, capsys) -> None:
+    folder = Path(shutil.copytree(data / 'videos_val', tmp_path / 'videos'))
+    for file in sorted(folder.iterdir())[2:]:
+        file.unlink()
+    args = (CONFIG, checkpoint, folder, '--classes', data / 'label_map.txt')
+    args = ('tools/inference/classify_video.py', *args, '--out-dir', tmp_path / 'out')
+    assert run_main(*args) == 0
+    pictures = sorted((tmp_path / 'out').iterdir())
+    assert [picture.name for picture in pictures] == ['0000.mp4.png', '0001.mp4.png']
+    assert np.asarray(Image.open(pictures[0])).std() > 10
+    lines = [line for line in capsys.readouterr().out.splitlines() if '.png: ' in line]
+    assert len(lines) == 2
+    assert lines[0].split(': ')[1].split()[0] in ('right', 'left', 'down', 'up')
+
+    assert '0000.mp4.png exists already; add --overwrite' in run_main(*args)
+    (folder / '0000.mp4').write_bytes(b'no video')
+    message = run_main(*args, '--overwrite')
+    assert '1 of 2 videos were skipped' in message
+    assert '0000.mp4: ' in message
+
+
+def test_classes_must_fit(checkpoint, data, run_main, tmp_path) -> None:
+    names = tmp_path / 'names.txt'
+    names.write_text('right\nleft\n')
+    video = data / 'videos_val/0000.mp4'
+    args = ('tools/inference/classify_video.py', CONFIG, checkpoint, video, '--classes', names)
+    assert 'names.txt has 2 names; the model 4 classes.' in run_main(*args)
+    names.unlink()
+    assert 'There is no file' in run_main(*args)
+
+
+def test_clip_grid(data, tmp_path) -> None:
+    samples = [
+        dict(
+            gt_label=torch.tensor([i % 4]),
+            pred_label=torch.tensor([0]),
+            pred_score=torch.tensor([3.0 + i, 1.0, 0.0, 0.0]),
+        )
+        for i in range(5)
+    ]
+    dump = tmp_path / 'predictions.pkl'
+    dump.write_bytes(pickle.dumps(samples))
+    clips = clip_grid.read_clips(dump, 'score')
+    assert [(clip.truth, clip.label) for clip in clips] == [(0, 0), (1, 0), (2, 0), (3, 0), (0, 0)]
+    assert clips[0].confidence == pytest.approx(np.exp(3) / (np.exp(3) + np.e + 2))
+    assert [clip.index for clip in clip_grid.choose(clips, 4)] == [3, 2, 0, 4]
+
+    config = Config.fromfile(CONFIG).test_dataloader.dataset
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        dataset = DATASETS.build({**config, 'data_root': str(data)})
+    frames = clip_grid.read_frames(dataset, 1, most=4)
+    assert frames.shape == (80, 4 * 80 + 3 * clip_grid.GAP, 3)
+    names = ['right', 'left', 'down', 'up']
+    clip_grid.draw(dataset, clips, names, tmp_path / 'out/clips.png', 4)
+    assert min(Image.open(tmp_path / 'out/clips.png').size) > 200
