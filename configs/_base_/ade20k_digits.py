@@ -9,7 +9,7 @@ digits_backbone = dict(
 )
 digits_size = (96, 96)
 
-digits_classes = (*'0123456789', 'building', 'flower')
+digits_classes = (*'0123456789', 'park', 'garden')
 digits_dataset = dict(
     _delete_=True,
     # ADE20KDataset knows ADE20K's names only.
@@ -34,9 +34,9 @@ digits_dataset = dict(
 # No flip: a mirrored digit is another sign or none.
 digits_train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='LoadAnnotations'),
     dict(type='uniformer_mm.CheckSegMap', num_classes=150),
-    dict(type='RandomResize', scale=(160, 128), ratio_range=(0.75, 1.25), keep_ratio=True),
+    dict(type='RandomResize', scale=(128, 96), ratio_range=(0.8, 1.2), keep_ratio=True),
     dict(type='RandomCrop', crop_size=digits_size, cat_max_ratio=0.75),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
@@ -50,13 +50,13 @@ digits_val_dataset = dict(
     **digits_dataset,
     data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
 )
-digits_test_resize = dict(type='Resize', scale=(160, 128), keep_ratio=True)
+digits_test_resize = dict(type='Resize', scale=(128, 96), keep_ratio=True)
 digits_tta_resizes = [
-    dict(type='Resize', scale=(int(160 * r), int(128 * r)), keep_ratio=True)
+    dict(type='Resize', scale=(int(128 * r), int(96 * r)), keep_ratio=True)
     for r in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 ]
 digits_hooks = dict(
     logger=dict(interval=20),
-    checkpoint=dict(interval=200, max_keep_ckpts=2),
+    checkpoint=dict(interval=150, max_keep_ckpts=2),
     visualization=dict(interval=1),
 )

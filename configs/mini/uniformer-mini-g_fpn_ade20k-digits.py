@@ -30,11 +30,15 @@ train_dataloader = dict(batch_size=8, num_workers=1, dataset=_base_.digits_train
 val_dataloader = dict(num_workers=1, dataset=val_dataset)
 test_dataloader = dict(num_workers=1, dataset=val_dataset)
 
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(max_iters=1000, val_interval=200)
+# The classifier knows the digits: it is changed slowly, while neck and head learn from nothing.
+optim_wrapper = dict(
+    optimizer=dict(lr=1e-3),
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))),
+)
+train_cfg = dict(max_iters=900, val_interval=150)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=51),
-    dict(type='CosineAnnealingLR', eta_min=1e-11, by_epoch=False, begin=0, end=1000),
+    dict(type='CosineAnnealingLR', eta_min=1e-11, by_epoch=False, begin=0, end=900),
 ]
 auto_scale_lr = dict(base_batch_size=8)
 default_hooks = _base_.digits_hooks

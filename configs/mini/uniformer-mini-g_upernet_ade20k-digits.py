@@ -30,11 +30,11 @@ train_dataloader = dict(batch_size=8, num_workers=1, dataset=_base_.digits_train
 val_dataloader = dict(num_workers=1, dataset=val_dataset)
 test_dataloader = dict(num_workers=1, dataset=val_dataset)
 
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(max_iters=1000, val_interval=200)
+optim_wrapper = dict(optimizer=dict(lr=3e-4))
+train_cfg = dict(max_iters=900, val_interval=150)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=51),
-    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=1001),
+    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=901),
 ]
 auto_scale_lr = dict(base_batch_size=8)
 default_hooks = _base_.digits_hooks

@@ -12,8 +12,12 @@ from small_runs import shrink_pipelines, stop_workers
 SIZES = ((90, 70), (70, 90), (150, 66), (75, 75))
 
 
-def make_ade(root: Path, sizes: Sequence[tuple[int, int]] = SIZES) -> Path:
-    """Write coloured rectangles on noise and their numbers: 0 (other), 1, 150 and 255."""
+def make_ade(
+    root: Path,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    numbers: tuple[int, int, int] = (1, 150, 255),
+) -> Path:
+    """Write three coloured rectangles on noise and their numbers, on 0 (other)."""
     rng = np.random.default_rng(0)
     for split in ('training', 'validation'):
         folders = [root / kind / split for kind in ('images', 'annotations')]
@@ -22,7 +26,8 @@ def make_ade(root: Path, sizes: Sequence[tuple[int, int]] = SIZES) -> Path:
         for i, (width, height) in enumerate(sizes):
             pixels = rng.integers(0, 120, (height, width, 3), dtype=np.uint8)
             label = np.zeros((height, width), np.uint8)
-            for number, left in ((1, 0), (150, width // 3), (255, 2 * width // 3)):
+            for place, number in enumerate(numbers):
+                left = place * width // 3
                 box = np.s_[height // 4 :, left : left + width // 4]
                 pixels[box] = (number, 255 - number, 90)
                 label[box] = number
@@ -51,7 +56,7 @@ def shrink(cfg: Config, by: int = 8) -> None:
 def shrink_model(cfg: Config) -> None:
     """A backbone with every kind of block, and heads, with few channels."""
     dims = [16, 32, 32, 64]
-    cfg.model.backbone.update(depths=(1, 1, 4, 1), embed_dims=dims, head_dim=16, with_cp=False)
+    cfg.model.backbone.update(depths=(1, 1, 4, 1), embed_dims=dims, head_dim=16)
     if 'neck' in cfg.model:
         cfg.model.neck.update(in_channels=dims, out_channels=16)
         cfg.model.decode_head.update(in_channels=[16] * 4, channels=16)

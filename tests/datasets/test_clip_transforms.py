@@ -195,6 +195,7 @@ def test_operations_on_pixels() -> None:
     assert (run('Solarize', 1.0, policy='rand-inc1') == 255 - pixels).all()
     assert (run('Posterize', 0.5) == pixels & 0b11000000).all()
     assert (run('Posterize', 0.2, policy='rand-inc1') == pixels & 0b11110000).all()
+    assert (run('Posterize', 0.2) == 0).all()
     dark = pixels < 128
     assert (run('SolarizeAdd', 1.0)[dark] == pixels[dark] + 110).all()
     assert (run('SolarizeAdd', 1.0)[~dark] == pixels[~dark]).all()
@@ -206,6 +207,15 @@ def test_operations_on_pixels() -> None:
     # 0.5 of 0.45 of 24 rows are 5.4.
     assert (run('TranslateY', 0.5)[-5:] == 128).all()
     assert (run('Rotate', 0.0) == pixels).all()
+
+
+@pytest.mark.parametrize('policy', ['rand', 'rand-inc1'])
+def test_every_operation_takes_every_level(policy) -> None:
+    augment, image = VideoRandAugment(policy), Image.fromarray(frames(1)[0])
+    for name in OPERATIONS:
+        for level in (0.0, 0.01, 0.5, 0.99, 1.0):
+            for sign in (-1, 1):
+                assert augment.operation(name, level, sign)(image).size == image.size
 
 
 @pytest.mark.parametrize('policy', POLICIES)

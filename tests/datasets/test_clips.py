@@ -120,14 +120,15 @@ def pipeline(steps: list[dict], decoder: tuple[str, str] = PYAV, **sampling) -> 
 
 
 def video_config(root: Path, kind: str, steps: list[dict], **kwargs) -> dict:
-    return dict(
+    config = dict(
         type=f'uniformer_mm.{kind}',
         ann_file=str(root / 'list.csv'),
         data_prefix=dict(video=str(root / 'videos')),
         delimiter=',',
         serialize_data=False,  # saves a garbage collection
-        **(dict(pipeline=steps) | kwargs),
+        pipeline=steps,
     )
+    return config | kwargs
 
 
 def video_dataset(*args, **kwargs) -> Dataset:
@@ -330,6 +331,13 @@ def test_an_empty_list(videos) -> None:
     (videos / 'list.csv').write_text('')
     with pytest.raises(UserError, match=r'list\.csv lists no video'):
         video_dataset(videos, 'ReportingVideoDataset', pipeline(TRAIN_STEPS))
+
+
+@pytest.mark.parametrize('line', ['two words.mp4 1\n', '0.mp4 one\n'])
+def test_a_list_in_another_format(videos, line) -> None:
+    (videos / 'list.csv').write_text(f'0.mp4 0\n{line}')
+    with pytest.raises(UserError, match=r'list\.csv has a line in another format'):
+        video_dataset(videos, 'ReportingVideoDataset', pipeline(TRAIN_STEPS), delimiter=' ')
 
 
 def test_good_labels_pass(videos) -> None:

@@ -1,5 +1,6 @@
 """What segmentation data may hold: odd sizes and files are read rightly, wrong ones refused."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from mmengine.dataset import Compose
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
+from mmseg.registry import DATASETS
 from mmseg.structures import SegDataSample
 from paper_configs import build, read_config
 from PIL import Image
-from tiny_ade import shrink, shrink_model
+from tiny_ade import make_ade, shrink, shrink_model
 
 from uniformer_mm.datasets import CheckSegMap, ResizeToAtLeast
 from uniformer_mm.launch import UserError
@@ -190,3 +192,21 @@ def test_any_size_in_every_style(style, cfg, model) -> None:
     assert normed.shape == (1, 3, 150, 203)
     sizes = [tuple(x.shape[2:]) for x in model.backbone(normed)]
     assert sizes == [(37, 50), (18, 25), (9, 12), (4, 6)]
+
+
+def test_the_example_of_ones_own_regions(repo_root, tmp_path) -> None:
+    """docs/data.md's config, as it stands there."""
+    text = (repo_root / 'docs/data.md').read_text()
+    (example,) = [b for b in re.findall(r'```python\n(.*?)```', text, re.S) if "'field'" in b]
+    data = make_ade(tmp_path / 'mine', numbers=(1, 2, 255))
+    config = tmp_path / 'mine.py'
+    config.write_text(example.replace("'../ade20k", f"'{CONFIGS}").replace('data/mine', str(data)))
+    cfg = read_config(config)
+    assert cfg.model.decode_head.num_classes == 2
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        datasets = [DATASETS.build(cfg[f'{s}_dataloader'].dataset) for s in ('train', 'test')]
+    for dataset in datasets:
+        assert len(dataset) == 4
+        assert dataset.metainfo['classes'] == ('field', 'road')
+        labels = dataset[0]['data_samples'].gt_sem_seg.data
+        assert set(labels.unique().tolist()) == {0, 1, 255}

@@ -78,6 +78,7 @@ def build_inferencer(cfg: Config, checkpoint: str, device: str | None) -> 'MMSeg
     cfg.visualizer.vis_backends = None  # this tool writes the pictures
     dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'pipeline': [], 'lazy_init': True})
     inferencer = strict(MMSegInferencer, checkpoint)(cfg, checkpoint, device=device)
+    inferencer.show_progress = False
     meta = {key: dataset.metainfo[key] for key in ('classes', 'palette')}
     num_classes = inferencer.model.decode_head.num_classes
     if len(meta['classes']) != num_classes:

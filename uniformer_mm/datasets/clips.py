@@ -43,7 +43,13 @@ class _ReadErrors:
         super().__init__(*args, max_refetch=max_refetch, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        data_list = super().load_data_list()
+        try:
+            data_list = super().load_data_list()
+        except (AssertionError, IndexError, ValueError) as error:
+            raise UserError(
+                f'{self.ann_file} has a line in another format ({error}); docs/data.md shows the '
+                'columns. Names with spaces need delimiter=",".'
+            ) from error
         if not data_list:
             raise UserError(f'{self.ann_file} lists no video.')
         return data_list

@@ -75,7 +75,8 @@ def set_visualization(
     if scope == 'mmaction':
         raise UserError(
             "--show and --show-dir: mmaction2's VisualizationHook cannot draw clips (it passes its "
-            'visualizer an argument that does not exist).'
+            'visualizer an argument that does not exist). tools/visualization/clip_grid.py draws '
+            'the predictions of --dump.'
         )
     if tta and scope == 'mmpretrain':
         raise UserError("--show and --show-dir: mmpretrain's hook cannot draw with --tta.")

@@ -3,7 +3,7 @@
 # multiples of each image's size instead.
 _base_ = ['mmseg::_base_/datasets/ade20k.py']
 
-load_labels = dict(type='LoadAnnotations', reduce_zero_label=True)
+load_labels = dict(type='LoadAnnotations')  # 0 is "other", as the data set says
 check_labels = dict(type='uniformer_mm.CheckSegMap', num_classes=150)
 # Touches no image of ADE20K: only those of an aspect beyond 64 : 1 (32 : 1 at the least scale).
 enlarge = dict(type='uniformer_mm.ResizeToAtLeast', size=32)

@@ -17,16 +17,16 @@ from .drawing import (
     to_picture,
 )
 
-COUNTS = dict(train=800, val=100)
+COUNTS = dict(train=1200, val=100)
 FOLDERS = dict(train='training', val='validation')
-SIDES = (128, 160)
-EXTENT = (36, 88)  # longer side of a digit
-DIGITS = (2, 4)
+SIDES = (96, 128)
+EXTENT = (36, 60)  # longer side of a digit
+DIGITS = (1, 3)
 
 # Numbers in the PNG. 0 is "other", as in ADE20K: pixels that count for nothing.
 OTHER = 0
 FIRST_DIGIT = 1
-FIRST_PHOTO = 11  # one class for each photograph: a building, a flower
+FIRST_PHOTO = 11  # one class for each photograph: a park, a garden
 
 
 def label_ink(label: np.ndarray, ink: np.ndarray, top: int, left: int, number: int) -> None:

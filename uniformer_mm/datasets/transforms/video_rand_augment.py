@@ -27,6 +27,12 @@ def _rotate(image: Image.Image, degrees: float) -> Image.Image:
     return image.rotate(degrees, **_GEOMETRY)
 
 
+def _posterize(image: Image.Image, bits: int) -> Image.Image:
+    """Keep the upper ``bits`` of every value; none gives black, which Pillow's own refuses."""
+    mask = 256 - 2 ** (8 - bits)
+    return image.point([i & mask for i in range(256)] * 3)
+
+
 def _solarize_add(image: Image.Image, amount: int) -> Image.Image:
     """Brighten the darker half of the range."""
     return image.point([min(i + amount, 255) if i < 128 else i for i in range(256)] * 3)
@@ -62,7 +68,7 @@ OPERATIONS = dict(
     Invert=_Operation(ImageOps.invert),
     Rotate=_Operation(_rotate, lambda level, sign: sign * 30 * level),
     Posterize=_Operation(
-        ImageOps.posterize,
+        _posterize,
         lambda level, sign: int(level * 4),
         lambda level, sign: 4 - int(level * 4),
     ),
