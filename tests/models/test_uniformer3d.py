@@ -301,8 +301,8 @@ def test_training_graph_compiles_without_graph_break(split: bool) -> None:
 
 
 def test_bfloat16_autocast_is_finite() -> None:
-    """Not with 3 or 4 frames: where a channels-last map has two, torch 2.11's depthwise Conv3d reads
-    memory that nobody wrote for the weight gradient, in bfloat16 on CPUs."""
+    """Not with 3 or 4 frames: where a channels-last map has two, torch 2.11's depthwise Conv3d
+    reads memory that nobody wrote for the weight gradient, in bfloat16 on CPUs."""
     model = mini(split=True)
     with torch.autocast('cpu', torch.bfloat16):
         loss = model(torch.randn(2, 3, 8, 64, 64) * 10).float().square().mean()
