@@ -38,6 +38,32 @@ def test_fused_attention_saves_memory_at_detection_size(run_tool: Callable, tmp_
     assert peak['fused'] < peak['plain'] / 2
 
 
+@pytest.mark.slow
+def test_clips(run_tool: Callable, tmp_path: Path) -> None:
+    output = tmp_path / 'speed.json'
+    run = run_tool(
+        'tools/analysis/benchmark.py',
+        *('--arch', 'small', '--shape', 4, 32, 64, '--device', 'cpu', '--rounds', 1, '--train'),
+        *('--ways', 'fused', '--json', output),
+    )
+    assert run.returncode == 0, run.stderr
+    assert 'UniFormer3D small, global, 1x3x4x32x64' in ' '.join(run.stdout.split())
+    assert json.loads(output.read_text())['fused']['ms'] > 0
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (('--shape', 224), 'takes H W or T H W'),
+        (('--arch', 'large', '--shape', 8, 224, 224), "not one of clips: ['small', 'base']"),
+    ],
+)
+def test_illegal_shapes(run_tool: Callable, args: tuple, message: str) -> None:
+    run = run_tool('tools/analysis/benchmark.py', *args)
+    assert run.returncode == 2
+    assert message in run.stderr
+
+
 def test_refuses_to_train_an_inference_only_way(run_tool: Callable) -> None:
     run = run_tool('tools/analysis/benchmark.py', '--train', '--ways', 'fused', 'folded')
     assert run.returncode == 2

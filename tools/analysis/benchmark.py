@@ -1,6 +1,7 @@
 """Compare ways of running one backbone: time as a ratio, and peak memory.
 
     python tools/analysis/benchmark.py --arch small --style hybrid --shape 800 1280
+    python tools/analysis/benchmark.py --arch small --shape 32 224 224
 
 The ways are timed in turn, round after round in one process, so that a busy machine
 slows all of them alike; the median of each is compared with the first. Peak memory is
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from uniformer_mm import UniFormer
+from uniformer_mm import UniFormer, UniFormer3D
 from uniformer_mm.models.backbones.uniformer import STYLES
 
 MIB = 2**20
@@ -42,7 +43,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--arch', default='small', choices=list(UniFormer.arch_zoo))
     parser.add_argument('--style', default='global', choices=STYLES, help='attention of stage 3')
     parser.add_argument('--window-size', type=int, default=14)
-    parser.add_argument('--shape', type=int, nargs=2, default=(224, 224), metavar=('H', 'W'))
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        default=(224, 224),
+        metavar='SIDE',
+        help='H W of images, or T H W of clips (default: 224 224)',
+    )
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--ways', nargs='+', default=['plain', 'fused', 'folded'], choices=WAYS)
     parser.add_argument('--train', action='store_true', help='forward and backward')
@@ -50,16 +58,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--json', metavar='FILE', help='also write the results here')
     args = parser.parse_args()
+    if len(args.shape) not in (2, 3):
+        parser.error(f'--shape takes H W or T H W, got {args.shape}')
+    if args.arch not in network(args).arch_zoo:
+        parser.error(f'--arch {args.arch} is not one of clips: {list(UniFormer3D.arch_zoo)}')
     inference_only = {'folded', 'compiled'} & set(args.ways)
     if args.train and inference_only:
         parser.error(f'--train excludes the inference-only ways {sorted(inference_only)}')
     return args
 
 
+def network(args: argparse.Namespace) -> type[UniFormer]:
+    """The backbone for images or for clips, by the shape."""
+    return UniFormer3D if len(args.shape) == 3 else UniFormer
+
+
 def build(args: argparse.Namespace, way: str) -> Callable[[], None]:
     """One pass of the backbone, run the given way."""
     torch.manual_seed(0)
-    model = UniFormer(
+    model = network(args)(
         args.arch,
         stage3_style=args.style,
         window_size=args.window_size,
@@ -76,8 +93,9 @@ def build(args: argparse.Namespace, way: str) -> Callable[[], None]:
     def run() -> None:
         autocast = torch.autocast(args.device, torch.bfloat16, enabled=way == 'bf16')
         with autocast, torch.set_grad_enabled(args.train):
-            outs: tuple[Tensor, ...] = model(x)
+            outs: Tensor | tuple[Tensor, ...] = model(x)
         if args.train:
+            outs = (outs,) if isinstance(outs, Tensor) else outs
             sum(out.float().mean() for out in outs).backward()
             model.zero_grad()
         if args.device != 'cpu':
@@ -137,8 +155,10 @@ def main() -> None:
     }
 
     passes = 'forward + backward' if args.train else 'forward'
-    size = f'{args.batch}x3x{args.shape[0]}x{args.shape[1]}'
-    table = Table(title=f'UniFormer {args.arch}, {args.style}, {size}, {passes}, {args.device}')
+    size = 'x'.join(map(str, (args.batch, 3, *args.shape)))
+    table = Table(
+        title=f'{network(args).__name__} {args.arch}, {args.style}, {size}, {passes}, {args.device}'
+    )
     for column in ('way', 'ms', f'speed / {args.ways[0]}', 'peak MiB', ''):
         table.add_column(column, justify='left' if column in ('way', '') else 'right')
     for way, result in results.items():
