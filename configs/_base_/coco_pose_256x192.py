@@ -53,4 +53,9 @@ param_scheduler = [
     dict(type='MultiStepLR', by_epoch=True, begin=0, end=210, milestones=[170, 200], gamma=0.1),
 ]
 auto_scale_lr = dict(base_batch_size=1024)
-default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=3))
+default_hooks = dict(
+    checkpoint=dict(interval=5, max_keep_ckpts=3),
+    # Here instead of in custom_hooks, where a list of the user's own would replace it.
+    sync_buffers=dict(type='SyncBuffersHook'),
+)
+custom_hooks = []

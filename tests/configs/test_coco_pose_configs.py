@@ -295,7 +295,8 @@ def test_scores_are_computed_as_the_authors_did(coco) -> None:
 def test_runtime(path, cfg) -> None:
     assert cfg.default_scope == 'mmpose'
     assert cfg.custom_imports == dict(imports=['uniformer_mm'], allow_failed_imports=False)
-    assert cfg.custom_hooks == [dict(type='SyncBuffersHook')]
+    assert cfg.custom_hooks == []
+    assert cfg.default_hooks.sync_buffers == dict(type='SyncBuffersHook')
     checkpoint = cfg.default_hooks.checkpoint
     interval = 10 if path.stem == name('b', 32, '448x320') else 5
     assert (checkpoint.interval, checkpoint.max_keep_ckpts) == (interval, 3)

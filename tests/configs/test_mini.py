@@ -208,3 +208,53 @@ def test_segmentors_train_and_test(name, mini_data, classifier, tmp_path) -> Non
         outputs.append(runner.model(image, mode='tensor'))
     assert outputs[0].shape == outputs[1].shape == (1, 150, 24, 32)
     assert not torch.allclose(*outputs, atol=1e-5)
+
+
+POSE = CONFIGS / 'mini/td-hm_uniformer-mini_pose.py'
+
+
+def test_pose_estimator_is_the_papers() -> None:
+    mini = Config.fromfile(POSE)
+    paper = Config.fromfile(CONFIGS / 'coco_pose/td-hm_uniformer-s-8xb128-210e_coco-256x192.py')
+    assert changed(mini, paper, 'model') == {
+        *(f'backbone.{key}' for key in ('depths', 'embed_dims', 'head_dim', 'drop_path_rate')),
+        *('backbone.init_cfg.checkpoint', 'head.in_channels', 'head.deconv_out_channels'),
+        *(f'head.decoder.{key}' for key in ('input_size', 'heatmap_size', 'sigma')),
+    }
+    assert changed(mini, paper, 'optim_wrapper') == {'type', 'loss_scale'}
+    assert [s.type for s in mini.param_scheduler] == [s.type for s in paper.param_scheduler]
+    assert mini.param_scheduler[1].end == mini.train_cfg.max_epochs
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        ours, theirs = mini[loader].dataset, paper[loader].dataset
+        assert [step.type for step in ours.pipeline] == [step.type for step in theirs.pipeline]
+        assert (ours.type, ours.ann_file) == (theirs.type, theirs.ann_file)
+    assert mini.test_dataloader.dataset.bbox_file.endswith(
+        paper.test_dataloader.dataset.bbox_file.removeprefix('data/coco')
+    )
+
+
+@pytest.mark.slow
+def test_pose_estimator_trains_and_tests(mini_data, classifier, tmp_path) -> None:
+    root = mini_data('pose', train=6, val=4)
+    options = {
+        'model.backbone.init_cfg.checkpoint': str(classifier),
+        'train_cfg.max_epochs': 1,
+        'train_cfg.val_interval': 1,
+        'train_dataloader.batch_size': 4,
+    }
+    (boxes,) = (root / 'person_detection_results').iterdir()
+    for split in ('train', 'val', 'test'):
+        options[f'{split}_dataloader.num_workers'] = 0
+        options[f'{split}_dataloader.dataset.data_root'] = str(root)
+    for split in ('val', 'test'):
+        ann_file = root / 'annotations/person_keypoints_val2017.json'
+        options[f'{split}_evaluator.ann_file'] = str(ann_file)
+        options[f'{split}_dataloader.dataset.bbox_file'] = str(boxes)
+    runner = build(POSE, options, tmp_path)
+    runner.train()
+    assert (tmp_path / 'epoch_1.pth').is_file()
+    start = torch.load(classifier)['state_dict']['backbone.blocks3.0.attn.qkv.weight']
+    trained = runner.model.backbone.blocks3[0].attn.qkv.weight
+    assert torch.allclose(trained, start, atol=0.01)
+    assert not torch.equal(trained, start)
+    assert 0 <= runner.test()['coco/AP'] <= 1

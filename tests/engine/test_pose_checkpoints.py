@@ -62,15 +62,17 @@ def load(model: nn.Module, checkpoint: dict, **kwargs) -> None:
 
 
 @pytest.mark.parametrize('layout', ['authors', 'mmpose'])
-def test_released_weights_load(layout, released, repo_root, caplog, monkeypatch) -> None:
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'propagate', True)
+def test_released_weights_load(layout, released, repo_root, caplog) -> None:
     model = pose_model(repo_root)
     head = {key.partition('.')[2] for key in model.state_dict() if key.startswith('head.')}
     assert head == HEAD
     checkpoint = layouts(released)[layout]
     assert any('head.final_layer' in key for key in checkpoint['state_dict'])
-    with caplog.at_level(logging.WARNING):
-        load(model, checkpoint)
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    caplog.set_level(logging.WARNING, logger=logger.name)
+    load(model, checkpoint)
+    logger.removeHandler(caplog.handler)
     for key, value in model.state_dict().items():
         assert torch.equal(value, released[key].to(value.dtype)), key
     assert 'backbone.norm1.bias, backbone.norm1.weight, backbone.norm2.bias' in caplog.text

@@ -57,6 +57,7 @@ def commands(demo, monkeypatch) -> list[list[str]]:
         'coco/bbox_mAP_50': 0.8123,
         'coco/segm_mAP_50': 0.7,
         'mIoU': 61.04,
+        'coco/AP': 0.7041,
         'acc/top1': 0.985,
     }
     return asked
@@ -132,6 +133,24 @@ def test_one_segmentor_is_tested_in_two_styles(demo, commands, tmp_path, capsys)
     assert summary['metrics']['mIoU']['target'] == 50
 
 
+def test_poses_are_drawn(demo, commands, tmp_path) -> None:
+    demo.run_demo('pose')
+    data, train, test, picture, _ = commands[-5:]
+    assert data[1:] == ['pose']
+    assert picture == [
+        'tools/visualization/pose_grid.py',
+        train[1],
+        test[test.index('--dump') + 1],
+        str(tmp_path / 'pose/predictions.png'),
+    ]
+    summary = json.loads((tmp_path / 'pose/summary.json').read_text())
+    assert summary['metrics']['coco/AP'] == dict(
+        label='keypoint AP', value=0.7041, text='keypoint AP 0.704', target=0.5
+    )
+    for step in demo.DEMOS['pose'].next_steps:
+        assert (demo.REPO / step.split()[1]).is_file()
+
+
 def test_clips_and_single_frames(demo, commands, tmp_path, capsys) -> None:
     demo.run_demo('video')
     frame, clip, plain = [c for c in commands if c[0] == 'tools/test.py'][-3:]
@@ -156,8 +175,16 @@ def test_clips_and_single_frames(demo, commands, tmp_path, capsys) -> None:
     assert weights.endswith(mini.model.backbone.init_cfg.checkpoint.removeprefix('work_dirs/demo/'))
 
 
-def test_the_detector_starts_where_the_classification_demo_leaves_its_weights(repo_root) -> None:
-    cfg = Config.fromfile(repo_root / 'configs/mini/mask-rcnn_uniformer-mini-h_fpn_coco-digits.py')
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mask-rcnn_uniformer-mini-h_fpn_coco-digits',
+        'td-hm_uniformer-mini_pose',
+        'uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb',
+    ],
+)
+def test_demos_start_where_the_classification_demo_leaves_its_weights(name, repo_root) -> None:
+    cfg = Config.fromfile(repo_root / f'configs/mini/{name}.py')
     weights = load(repo_root / 'tools/demo.py').OUT / 'cls/classifier.pth'
     assert cfg.model.backbone.init_cfg.checkpoint == str(weights)
 
@@ -288,6 +315,34 @@ def test_detection_grid(repo_root, tmp_path) -> None:
     grid.draw(cfg, samples, tmp_path / 'out/grid.png', width=450, height=160, score_thr=0.5)
     size = Image.open(tmp_path / 'out/grid.png').size
     assert size == (2 * 200 + 3 * GAP, 2 * 160 + 3 * GAP)
+
+
+def test_pose_grid(repo_root, tmp_path) -> None:
+    grid = load(repo_root / 'tools/visualization/pose_grid.py')
+    rng = np.random.default_rng(0)
+    samples = []
+    for i, (image, score) in enumerate([(0, 0.9), (0, 0.2), (0, 0.8), (1, 0.1)]):
+        file = tmp_path / f'{image}.png'
+        Image.fromarray(rng.integers(0, 50, (40, 50, 3), dtype=np.uint8)).save(file)
+        found = dict(
+            keypoints=np.full((1, 17, 2), 10.0 + i),
+            keypoint_scores=np.ones((1, 17)),
+            bbox_scores=np.array([score]),
+        )
+        samples.append(dict(img_path=str(file), pred_instances=found))
+    people = grid.group_by_image(samples, 0.5)
+    assert [len(found) for found in people.values()] == [2, 0]
+
+    visualizer = grid.build_visualizer(
+        Config.fromfile(repo_root / 'configs/mini/td-hm_uniformer-mini_pose.py')
+    )
+    pictures = [grid.draw_image(visualizer, *item, 160, 0.3) for item in people.items()]
+    assert [picture.shape for picture in pictures] == [(160, 200, 3)] * 2
+    # The joint at pixel 10 of the small image is at 4 * 10.5 - 0.5 of the large one.
+    bright = pictures[0].max(-1) > 150
+    assert bright[41, 41]
+    assert np.argwhere(bright).mean(0) == pytest.approx([45, 45], abs=3)
+    assert pictures[1].max() < 100, 'nobody is drawn'
 
 
 def test_training_curve_joins_the_parts_of_a_resumed_run(repo_root, tmp_path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_coco import make_coco
+from tiny_pose import DETECTIONS, make_pose
 
 DISTRIBUTED = """
 _base_ = [{base!r}]
@@ -21,10 +22,10 @@ train_dataloader = dict(
 custom_hooks = [dict(type='LossRecorder')]
 """
 
-DETECTOR = """
+RECORDED = """
 _base_ = [{base!r}]
 custom_imports = dict(imports=['uniformer_mm', 'buffer_recorder'], allow_failed_imports=False)
-custom_hooks = [dict(type='BufferRecorder')]
+default_hooks = dict(recorder=dict(type='BufferRecorder'))
 """
 
 
@@ -106,38 +107,60 @@ def test_two_processes_equal_one(repo_root, tiny_config, run_cpu, tmp_path):
     assert json.loads(metrics.read_text())['accuracy/top1'] == last['accuracy/top1']
 
 
-@pytest.mark.slow
-def test_two_processes_train_a_detector(repo_root, tmp_path):
-    """The mini Cascade, whose heads have SyncBN; both processes evaluate with the same buffers."""
-    data = make_coco(tmp_path / 'coco', classes=tuple('0123456789'))
-    base = repo_root / 'configs/mini/cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits.py'
-    config = tmp_path / 'cascade.py'
-    config.write_text(DETECTOR.format(base=str(base)))
-    options = [
-        *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
-        *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
-        f'val_evaluator.ann_file={data}/annotations/instances_val2017.json',
-        *('train_dataloader.batch_size=1', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1'),
-        *('model.backbone.init_cfg=None', 'model.test_cfg.rcnn.score_thr=0.0'),
-    ]
+def train_in_two(repo_root: Path, tmp_path: Path, base: str, options: list[str]) -> str:
+    """Train a mini config in two processes; gives its log.
+
+    Both processes must evaluate with the same BatchNorm statistics, the mean of their own.
+    """
+    config, work = tmp_path / 'recorded.py', tmp_path / 'work'
+    config.write_text(RECORDED.format(base=str(repo_root / f'configs/mini/{base}.py')))
     result = run_script(
-        repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'work',
-        '--cfg-options', *options,
+        repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', work, '--cfg-options', *options,
+        *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
+        *('train_dataloader.batch_size=1', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1'),
+        'model.backbone.init_cfg=None',
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert '12 SyncBN layers became BatchNorm' in result.stdout
-    assert 'coco/segm_mAP_50: ' in result.stdout
-
-    first, second = (
-        json.loads((tmp_path / f'work/buffers_{rank}.json').read_text()) for rank in range(2)
-    )
-    assert {name.split('.')[0] for name in first['val']} == {'backbone', 'roi_head'}
+    first, second = (json.loads((work / f'buffers_{rank}.json').read_text()) for rank in range(2))
     assert first['train'] != second['train']
     assert first['val'] == second['val']
     mean = {name: (first['train'][name] + second['train'][name]) / 2 for name in first['train']}
     assert first['val'] == pytest.approx(mean, rel=1e-4, abs=1e-4)
-    saved = torch.load(tmp_path / 'work/epoch_1.pth')['state_dict']
+    saved = torch.load(work / 'epoch_1.pth')['state_dict']
     assert {name: saved[name].double().sum().item() for name in mean} == first['val']
+    return result.stdout
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_detector(repo_root, tmp_path):
+    """The mini Cascade, whose heads have SyncBN."""
+    data = make_coco(tmp_path / 'coco', classes=tuple('0123456789'))
+    options = [
+        *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
+        f'val_evaluator.ann_file={data}/annotations/instances_val2017.json',
+        'model.test_cfg.rcnn.score_thr=0.0',
+    ]
+    log = train_in_two(
+        repo_root, tmp_path, 'cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits', options
+    )
+    assert '12 SyncBN layers became BatchNorm' in log
+    assert 'coco/segm_mAP_50: ' in log
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_pose_estimator(repo_root, tmp_path):
+    """Three steps: DistributedDataParallel stops at the second if a parameter got no gradient."""
+    data = make_pose(tmp_path / 'pose')
+    options = [
+        *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
+        f'val_dataloader.dataset.bbox_file={data / DETECTIONS}',
+        f'val_evaluator.ann_file={data}/annotations/person_keypoints_val2017.json',
+        'default_hooks.logger.interval=1',
+    ]
+    log = train_in_two(repo_root, tmp_path, 'td-hm_uniformer-mini_pose', options)
+    assert 'Epoch(train) [1][3/3]' in log
+    assert 'coco/AP: ' in log
+    assert 'find_unused_parameters=False' in log
 
 
 @pytest.mark.slow

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 from mini import ade, drawing, imagenet
 from mini import coco as coco_data
+from mini import pose as pose_data
 from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 COUNTS = dict(
-    ade=dict(train=20, val=6), imagenet=dict(train=40, val=20), coco=dict(train=26, val=6)
+    ade=dict(train=20, val=6),
+    imagenet=dict(train=40, val=20),
+    coco=dict(train=26, val=6),
+    pose=dict(train=40, val=16),
 )
 
 
@@ -40,7 +44,7 @@ def test_imagenet_folders(tmp_path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ['imagenet'], 'nothing else is left behind'
 
 
-@pytest.mark.parametrize('name', ['imagenet', 'coco', 'ade'])
+@pytest.mark.parametrize('name', ['imagenet', 'coco', 'ade', 'pose'])
 def test_same_seed_same_files(name, tmp_path) -> None:
     first = contents(make(name, tmp_path / 'a', seed=3))
     assert contents(make(name, tmp_path / 'b', seed=3)) == first
@@ -122,6 +126,99 @@ def test_an_outline_keeps_the_holes_and_drops_specks() -> None:
 
 def test_area_of_a_triangle() -> None:
     assert coco_data.area_of(np.array([[0, 0], [4, 0], [4, 3]])) == 6
+
+
+@pytest.fixture(scope='module')
+def people(tmp_path_factory) -> Path:
+    return make('pose', tmp_path_factory.mktemp('mini'))
+
+
+def test_people_are_true_to_the_format(people) -> None:
+    flags, num_without = [], 0
+    for split, count in COUNTS['pose'].items():
+        coco = COCO(people / f'annotations/person_keypoints_{split}2017.json')
+        (person,) = coco.dataset['categories']
+        assert (person['id'], person['name']) == (1, 'person')
+        assert len(person['keypoints']) == 17
+        assert (person['keypoints'][5], person['keypoints'][16]) == ('left_shoulder', 'right_ankle')
+        assert min(map(min, person['skeleton'])) == 1
+        assert max(map(max, person['skeleton'])) == 17
+        assert len(coco.imgs) == count
+        assert len(coco.anns) > 1.4 * count, 'several people in many images'
+        for number, annotation in coco.anns.items():
+            assert annotation['id'] == number
+            assert annotation['category_id'] == 1
+            image = coco.imgs[annotation['image_id']]
+            picture = Image.open(people / f'{split}2017' / image['file_name'])
+            assert picture.size == (image['width'], image['height'])
+            x, y, v = np.reshape(annotation['keypoints'], (17, 3)).T
+            assert set(v) <= {0, 1, 2}
+            assert annotation['num_keypoints'] == (v > 0).sum()
+            assert not x[v == 0].any()
+            assert not y[v == 0].any()
+            assert (x[v > 0] <= image['width'] - 0.5).all()
+            assert (y[v > 0] <= image['height'] - 0.5).all()
+            mask = coco.annToMask(annotation)
+            assert mask.sum() == pytest.approx(annotation['area'], rel=0.15, abs=12)
+            seen = v == 2
+            assert mask[y[seen].round().astype(int), x[seen].round().astype(int)].mean() > 0.8 or (
+                not seen.any()
+            )
+            num_without += annotation['num_keypoints'] == 0
+            flags += v.tolist()
+    assert num_without, 'some people are too small for keypoints'
+    share = np.bincount(np.int64(flags)) / len(flags)
+    assert share[1] > 0.01, 'some joints are covered'
+    assert 0.05 < share[0] < 0.4, 'some lie outside or on a face that is not seen'
+    assert share[2] > 0.5
+
+
+def test_left_and_right_can_be_told(people) -> None:
+    """Of a face that is seen, left is on the right of the image; from behind it is on the left."""
+    coco = COCO(people / 'annotations/person_keypoints_train2017.json')
+    views = set()
+    for annotation in coco.anns.values():
+        x, _, v = np.reshape(annotation['keypoints'], (17, 3)).T
+        if v[3] and v[4] and annotation['num_keypoints'] > 12:
+            is_frontal = bool(v[0])
+            assert (x[3] > x[4]) == is_frontal
+            views.add(is_frontal)
+    assert views == {True, False}
+
+
+def test_detected_people(people) -> None:
+    file = people / 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
+    coco = COCO(people / 'annotations/person_keypoints_val2017.json')
+    found = json.loads(file.read_text())
+    assert {d['category_id'] for d in found} == {1}
+    assert all(0 < d['score'] <= 1 for d in found)
+    assert all(min(d['bbox'][2:]) > 0 for d in found)
+    overlaps = {}
+    for number, annotations in coco.imgToAnns.items():
+        boxes = [d['bbox'] for d in found if d['image_id'] == number]
+        if boxes and annotations:
+            matrix = rle.iou(boxes, [a['bbox'] for a in annotations], [0] * len(annotations))
+            overlaps[number] = matrix.max(0)
+    best = np.concatenate(list(overlaps.values()))
+    assert (best > 0.6).mean() > 0.9, 'nearly everybody is found'
+    assert (best < 1).all(), 'never exactly'
+
+
+def test_a_figure_is_drawn_where_its_joints_are() -> None:
+    rng = np.random.default_rng(0)
+    image = np.full((160, 160, 3), 0.5)
+    figure = pose_data.random_figure(100, rng)
+    figure = figure._replace(joints=figure.joints + (80, 70))
+    cover = pose_data.draw(figure, image)
+    columns, rows = np.int64(figure.joints).T
+    assert (cover[rows, columns] > 0.9).all()
+    assert (image[cover == 0] == 0.5).all()
+    assert 0 <= image.min() <= image.max() <= 1
+    keypoints = pose_data.label(figure, cover > 0.5)
+    assert (keypoints[:, 2] == 2).sum() in (14, 17)
+    hidden = pose_data.label(figure, np.zeros((160, 160), bool))
+    assert set(hidden[:, 2]) <= {0, 1}
+    assert not pose_data.label(figure._replace(joints=figure.joints + 500), cover > 0.5).any()
 
 
 def test_splits_share_neither_scans_nor_photographs() -> None:

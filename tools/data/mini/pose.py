@@ -278,12 +278,13 @@ def make(root: Path, seed: int, counts: dict[str, int]) -> None:
                 figures.insert(0, tiny._replace(joints=tiny.joints + place_at))
             covers = [draw(figure, image) > 0.5 for figure in figures]
             front = np.zeros(shape, bool)
-            if rng.random() < 0.4:  # a digit in front of somebody
+            if rng.random() < 0.5:  # a digit in front of somebody's joint
                 ink = digits[-1]
-                if corner := place(ink, np.zeros(shape, bool), rng):
-                    paint(image, ink, *corner, rng)
-                    top, left = corner
-                    front[top : top + ink.shape[0], left : left + ink.shape[1]] = ink > 0.5
+                joint = figures[rng.integers(len(figures))].joints[rng.integers(len(NAMES))]
+                room = np.array(shape) - ink.shape
+                top, left = np.clip(joint[::-1] - np.array(ink.shape) / 2, 0, room).astype(int)
+                paint(image, ink, top, left, rng)
+                front[top : top + ink.shape[0], left : left + ink.shape[1]] = ink > 0.5
 
             people = []
             for figure, cover in zip(reversed(figures), reversed(covers), strict=True):

@@ -1,0 +1,174 @@
+"""Poses of given people: tools/inference/pose.py and mmpose's own inferencer."""
+
+import json
+from pathlib import Path
+
+import mmengine
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from paper_configs import build
+from PIL import Image
+from tiny_pose import DETECTIONS, make_pose
+
+pytest.importorskip('mmpose')
+
+CONFIG = Path(__file__).resolve().parents[2] / 'configs/mini/td-hm_uniformer-mini_pose.py'
+TOOL = 'tools/inference/pose.py'
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory) -> Path:
+    torch.manual_seed(0)  # this fixture is made before the tests are seeded
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.backbone.init_cfg = None
+    path = tmp_path_factory.mktemp('weights') / 'pose.pth'
+    torch.save(dict(state_dict=build(cfg.model, 'mmpose').state_dict(), meta={}), path)
+    return path
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, shape in (('7.jpg', (70, 50)), ('12.png', (33, 90))):
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def run(run_main, checkpoint, tmp_path):
+    """Run the tool; gives what it exits with."""
+    return lambda image, *args, weights=checkpoint, config=CONFIG: run_main(
+        TOOL, config, weights, image, '--out-dir', tmp_path / 'out', *args
+    )
+
+
+def predictions(tmp_path: Path, name: str) -> list[dict]:
+    return json.loads((tmp_path / f'out/preds/{name}.json').read_text())
+
+
+def test_given_boxes(run, images, tmp_path, capsys) -> None:
+    boxes = ('--box', 2, 3, 20, 50, '--box', 25, 10, 48, 66)
+    assert run(images / '7.jpg', *boxes, '--save-predictions') == 0
+    assert '7.jpg: poses of 2 people' in capsys.readouterr().out
+    assert Image.open(tmp_path / 'out/vis/7.jpg').size == (50, 70)
+    first, second = predictions(tmp_path, '7')
+    assert np.shape(first['keypoints']) == (17, 2)
+    assert first['bbox'] == [[2, 3, 20, 50]]
+    assert second['bbox'] == [[25, 10, 48, 66]]
+    assert '7.jpg exists already; add --overwrite' in run(images / '7.jpg', *boxes)
+    assert run(images / '7.jpg', *boxes, '--overwrite') == 0
+
+
+def test_coco_results(run, images, tmp_path, capsys) -> None:
+    """Other categories, low scores and boxes without an area are left out."""
+    results = [
+        dict(image_id=7, category_id=1, bbox=[1, 2, 30, 40], score=0.9),
+        dict(image_id=7, category_id=1, bbox=[1, 2, 30, 40], score=0.1),
+        dict(image_id=7, category_id=3, bbox=[1, 2, 30, 40], score=0.9),
+        dict(image_id=7, category_id=1, bbox=[1, 2, 0, 40], score=0.9),
+    ]
+    file = tmp_path / 'results.json'
+    file.write_text(json.dumps(results))
+    assert run(images, '--boxes', file, '--save-predictions') == 0
+    said = capsys.readouterr().out
+    assert '7.jpg: poses of 1 people' in said
+    assert '12.png: no person, no picture' in said
+    (found,) = predictions(tmp_path, '7')
+    assert found['bbox'] == [[1, 2, 31, 42]]
+    assert [p.name for p in (tmp_path / 'out/vis').iterdir()] == ['7.jpg']
+
+
+def test_predictions_of_a_detector(run, images, tmp_path, capsys) -> None:
+    folder = tmp_path / 'preds'
+    folder.mkdir()
+    found = dict(bboxes=[[5, 5, 40, 60], [0, 0, 9, 9]], labels=[0, 4], scores=[0.8, 0.9])
+    (folder / '7.json').write_text(json.dumps(found))
+    assert run(images / '7.jpg', '--boxes', folder) == 0
+    assert '7.jpg: poses of 1 people' in capsys.readouterr().out
+    assert f'There is no file of boxes {folder}/12.json' in run(
+        images, '--boxes', folder, '--overwrite'
+    )
+
+
+def test_no_boxes_mean_the_whole_image(run, images, tmp_path) -> None:
+    assert run(images, '--save-predictions') == 0
+    (found,) = predictions(tmp_path, '12')
+    assert found['bbox'] == [[0, 0, 90, 33]]
+
+
+def test_a_damaged_image_is_named_and_the_others_are_done(run, images, tmp_path) -> None:
+    (images / '7.jpg').write_bytes(b'')
+    (images / '8.jpg').write_bytes((images / '12.png').read_bytes()[:60])
+    message = run(images, '--box', 0, 0, 20, 20)
+    assert '2 of 3 images were skipped' in message
+    assert '7.jpg: ' in message
+    assert '8.jpg: ' in message
+    assert [p.name for p in (tmp_path / 'out/vis').iterdir()] == ['12.png']
+
+
+def test_errors(run, images, tmp_path) -> None:
+    assert 'no image or folder' in run(tmp_path / 'nothing')
+    assert 'expected X1 < X2' in run(images, '--box', 9, 9, 9, 20)
+    assert 'There is no file of boxes' in run(images, '--boxes', tmp_path / 'nothing.json')
+    wrong = tmp_path / 'wrong.json'
+    for content in ('{"a": 1}', '[{"image_id": 7}]', 'no json'):
+        wrong.write_text(content)
+        assert f'--boxes {wrong}: expected COCO results' in run(images, '--boxes', wrong)
+    options = ('--cfg-options', 'model.head.out_channels=5')
+    assert 'does not fit' in run(images, *options)
+    detector = CONFIG.with_name('mask-rcnn_uniformer-mini-h_fpn_coco-digits.py')
+    assert 'is no config for mmpose' in run(images, config=detector)
+
+
+def test_inferencer_of_mmpose(checkpoint, images, tmp_path, monkeypatch) -> None:
+    """It estimates the poses of the people it is given, and fetches nothing."""
+    from mmpose.apis import MMPoseInferencer
+
+    def refuse(*args, **kwargs):
+        raise AssertionError('something is to be fetched')
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', refuse)
+    inferencer = MMPoseInferencer(
+        str(CONFIG), str(checkpoint), det_model='whole_image', device='cpu'
+    )
+    boxes = [[2, 3, 20, 50, 0.75], [25, 10, 48, 66, 0.5]]
+    file = str(images / '7.jpg')
+    (result,) = inferencer(file, bboxes=[boxes], out_dir=str(tmp_path / 'out'))
+    (people,) = result['predictions']
+    assert [person['bbox_score'] for person in people] == [0.75, 0.5]
+    assert [person['bbox'][0] for person in people] == [[2, 3, 20, 50], [25, 10, 48, 66]]
+    assert (tmp_path / 'out/visualizations/7.jpg').is_file()
+    # Each person alone, from pixels in memory, without scores, and in another order of images.
+    pixels = np.asarray(Image.open(file))[..., ::-1]
+    (one,) = inferencer(pixels, bboxes=[np.array(boxes)[1:, :4]])
+    assert np.allclose(one['predictions'][0][0]['keypoints'], people[1]['keypoints'])
+    assert one['predictions'][0][0]['bbox_score'] == 1
+    (whole,) = inferencer(file)
+    assert whole['predictions'][0][0]['bbox'][0] == [0, 0, 50, 70]
+    with pytest.raises(ValueError, match='x1, y1, x2, y2'):
+        next(inferencer(file, bboxes=[[2, 3, 20, 50]]))
+
+
+def test_pictures_and_predictions_of_a_test(checkpoint, run_main, tmp_path) -> None:
+    data = make_pose(tmp_path / 'data')
+    options = [
+        *('test_dataloader.num_workers=0', f'test_dataloader.dataset.data_root={data}'),
+        f'test_dataloader.dataset.bbox_file={data / DETECTIONS}',
+        f'test_evaluator.ann_file={data}/annotations/person_keypoints_val2017.json',
+    ]
+    dump, pictures = tmp_path / 'poses.pkl', tmp_path / 'pictures'
+    code = run_main(
+        *('tools/test.py', CONFIG, checkpoint, '--work-dir', tmp_path / 'work'),
+        *('--show-dir', pictures, '--dump', dump, '--cfg-options', *options),
+    )
+    assert code == 0
+    samples = mmengine.load(str(dump))
+    assert len(samples) == 6
+    assert samples[0]['pred_instances']['keypoints'].shape == (1, 17, 2)
+    assert len(list(pictures.iterdir())) == 6, 'one for each person'
+    code = run_main('tools/test.py', CONFIG, checkpoint, '--tta', '--cfg-options', *options)
+    assert 'For pose use --cfg-options model.test_cfg.flip_test=True' in code
