@@ -243,3 +243,15 @@ def test_tool(run_tool, repo_root):
     assert report['params'] == 21_545_256
     assert report['modules']['head']['macs'] == 512_000
     assert sum(m['macs'] for m in report['modules'].values()) == report['macs']
+
+
+@pytest.mark.slow
+def test_tool_takes_the_view_of_a_video_config(run_tool, repo_root):
+    name = 'uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb.py'
+    result = run_tool(
+        'tools/analysis/get_flops.py', repo_root / 'configs/kinetics' / name, '--json'
+    )
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert (report['shape'], report['params']) == ([8, 224, 224], 21_400_400)
+    assert report['macs'] / 1e9 == pytest.approx(17.6, rel=0.003)

@@ -510,22 +510,6 @@ def test_train_and_test(name, mini_data, tmp_path) -> None:
     assert seen == [(views, 3, recipe.frames, 32, 32)] * 2
 
 
-@torch.no_grad()
-def test_views_are_averaged_before_the_softmax() -> None:
-    """The authors add the logits of all views."""
-    from mmaction.registry import MODELS
-    from mmaction.structures import ActionDataSample
-
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        head = MODELS.build(dict(read(LEAVES[0]).model.cls_head, num_classes=5, in_channels=8))
-    head.fc_cls.weight.normal_()
-    features = torch.randn(2 * 4, 8, 2, 3, 3)
-    logits = head(features).view(2, 4, 5)
-    samples = head.predict(features, [ActionDataSample(), ActionDataSample()])
-    for sample, expected in zip(samples, logits.mean(1), strict=True):
-        torch.testing.assert_close(sample.pred_score, expected)
-
-
 @pytest.mark.parametrize('folder', FOLDERS)
 def test_listed_in_readme_and_metafile(folder) -> None:
     readme = (CONFIGS / folder / 'README.md').read_text()

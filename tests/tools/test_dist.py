@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mini_run import build
 from tiny_ade import make_ade
 from tiny_coco import make_coco
 from tiny_pose import DETECTIONS, make_pose
@@ -47,6 +48,24 @@ def main():
 
 run_tool(main)
 assert not any('gloo' in name for name in threads()), threads()
+"""
+
+VIDEO = """
+_base_ = [{base!r}]
+custom_imports = dict(imports=['uniformer_mm', 'loss_recorder'], allow_failed_imports=False)
+# BatchNorm sees other batches in two processes, and random numbers differ by process: one fixed
+# view, twice.
+model = dict(
+    backbone=dict(norm_eval=True, init_cfg=None), data_preprocessor=dict(blending=None)
+)
+train_dataloader = dict(
+    num_workers=0, dataset=dict(data_root={data!r}, pipeline=_base_.val_pipeline)
+)
+val_dataloader = dict(num_workers=0, dataset=dict(data_root={data!r}))
+test_dataloader = dict(num_workers=0, dataset=dict(data_root={data!r}))
+param_scheduler = dict(T_max=2)
+train_cfg = dict(max_epochs=2)
+custom_hooks = [dict(type='uniformer_mm.VideoDataHook'), dict(type='LossRecorder')]
 """
 
 
@@ -186,6 +205,41 @@ def test_two_processes_train_a_pose_estimator(repo_root, tmp_path):
     assert 'coco/AP: ' in said
     assert 'find_unused_parameters=False' in said
     assert parts == {'backbone', 'head'}
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_videos(repo_root, tmp_path):
+    """The mini Kinetics config: the clips of a video stay together, and so do the processes."""
+    pytest.importorskip('mmaction')
+    make_mini = pytest.importorskip('make_mini')
+    data = make_mini.make('kinetics', tmp_path, counts=dict(train=9, val=3))
+    base = repo_root / 'configs/mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
+    config = tmp_path / 'video.py'
+    config.write_text(VIDEO.format(base=str(base), data=str(data)))
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    runner = build(config, {'train_dataloader.batch_size': 4}, one)
+    runner.train()
+    # 9 videos: the sampler gives each process 5, of which a loader of 2 drops the last one.
+    assert runner.iter == 4
+    result = run_script(
+        repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', two,
+        '--cfg-options', 'train_dataloader.batch_size=2',
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    expected = json.loads((one / 'losses_0.json').read_text())
+    parts = [json.loads((two / f'losses_{rank}.json').read_text()) for rank in range(2)]
+    assert [sum(pair) / 2 for pair in zip(*parts, strict=True)] == pytest.approx(expected, rel=1e-4)
+    weights = [torch.load(d / 'epoch_2.pth', weights_only=True)['state_dict'] for d in (one, two)]
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, rtol=1e-3, atol=1e-4)
+    # 3 videos in two processes: none is counted twice.
+    scores = [
+        [json.loads(line) for line in file.read_text().splitlines() if 'acc/top1' in line]
+        for folder in (one, two)
+        for file in folder.glob('*/vis_data/scalars.json')
+    ]
+    assert len(scores[0]) == 2
+    assert [s['acc/top1'] for s in scores[0]] == [s['acc/top1'] for s in scores[1]]
 
 
 @pytest.mark.slow

@@ -11,41 +11,72 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = ('--cfg-options', 'train_cfg.max_epochs=6', 'train_dataloader.persistent_workers=True')
-
 
 def test_killed_run_continues_with_the_same_losses(
     tiny_config, run_cpu, repo_root, read_losses, tmp_path
 ):
     """Drop path, mixup, cutmix, random crops, erasing in two workers, EMA; no seed given."""
+    options = ('train_cfg.max_epochs=6', 'train_dataloader.persistent_workers=True')
+    train = ('tools/train.py', tiny_config, '--cfg-options', *options, '--work-dir')
     killed, whole = tmp_path / 'killed', tmp_path / 'whole'
-    command = [sys.executable, repo_root / 'tools/train.py', tiny_config, '--work-dir', killed]
+    kill_after_epoch(2, repo_root, train, killed)
+    assert len(read_losses(killed)) < 24
+
+    resumed = run_cpu(*train, killed, '--resume')
+    assert resumed.returncode == 0, resumed.stderr
+    assert 'Resuming from' in resumed.stdout
+
+    # The run without a seed drew one; the same one makes the uninterrupted twin.
+    twin = run_cpu(*train, whole, '--seed', _seed_of(killed))
+    assert twin.returncode == 0, twin.stderr
+    expected = read_losses(whole)
+    assert list(expected) == list(range(1, 25))
+    assert read_losses(killed) == expected
+
+
+def test_killed_video_run_continues_with_the_same_losses(run_cpu, repo_root, read_losses, tmp_path):
+    """Random clips, RandAugment, crops, erasing in two workers, repeats, mixup and CutMix."""
+    pytest.importorskip('mmaction')
+    make_mini = pytest.importorskip('make_mini')
+    data = make_mini.make('kinetics', tmp_path, counts=dict(train=8, val=2))
+    options = [
+        *('train_cfg.max_epochs=4', 'param_scheduler.T_max=4', 'model.backbone.init_cfg=None'),
+        *('train_dataloader.batch_size=2', 'default_hooks.logger.interval=1'),
+        *('train_dataloader.persistent_workers=True', 'model.backbone.drop_path_rate=0.2'),
+        *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
+    ]
+    config = repo_root / 'configs/mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
+    train = ('tools/train.py', config, '--cfg-options', *options, '--work-dir')
+    killed, whole = tmp_path / 'killed', tmp_path / 'whole'
+    kill_after_epoch(1, repo_root, train, killed)
+    assert len(read_losses(killed)) < 16
+
+    for args in ((killed, '--resume'), (whole,)):
+        result = run_cpu(*train, *args)
+        assert result.returncode == 0, result.stderr
+    expected = read_losses(whole)
+    assert list(expected) == list(range(1, 17))
+    assert read_losses(killed) == expected
+
+
+def kill_after_epoch(epoch: int, repo_root: Path, train: tuple, work_dir: Path) -> None:
+    """Start a training and kill all its processes once the checkpoint of this epoch is there."""
+    tool, *args = map(str, (*train, work_dir))
     env = {**os.environ, 'PYTHONPATH': str(repo_root), 'CUDA_VISIBLE_DEVICES': ''}
     with subprocess.Popen(
-        [*map(str, command), *EPOCHS], env=env, stdout=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, repo_root / tool, *args],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     ) as process:
-        marker = killed / 'last_checkpoint'
+        marker = work_dir / 'last_checkpoint'
         deadline = time.monotonic() + 120
-        while not (marker.exists() and 'epoch_2' in marker.read_text()):
+        while not (marker.exists() and f'epoch_{epoch}' in marker.read_text()):
             assert process.poll() is None, 'the run ended too early'
             assert time.monotonic() < deadline
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    before = read_losses(killed)
-    assert len(before) < 24
-
-    resumed = run_cpu('tools/train.py', tiny_config, '--work-dir', killed, *EPOCHS, '--resume')
-    assert resumed.returncode == 0, resumed.stderr
-    assert 'Resuming from' in resumed.stdout
-
-    # The run without a seed drew one; the same one makes the uninterrupted twin.
-    seed = _seed_of(killed)
-    twin = run_cpu('tools/train.py', tiny_config, '--work-dir', whole, *EPOCHS, '--seed', seed)
-    assert twin.returncode == 0, twin.stderr
-    expected = read_losses(whole)
-    assert list(expected) == list(range(1, 25))
-    assert read_losses(killed) == expected
 
 
 def test_iteration_based_run_resumes_between_checkpoints(

@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
         metavar='SIDE',
         help='H W of the image, T H W of the clip, or one number for a square image; by default '
         'the crop of a classifier, 800 1280 (detection), 512 2048 (segmentation), the input size '
-        'of a pose estimator, 16 224 224 (video)',
+        'of a pose estimator, one view of a video as it is tested',
     )
     parser.add_argument(
         '--depth', type=int, default=0, metavar='N', help='also list modules this deep'
@@ -57,11 +57,13 @@ def default_shape(cfg: Config) -> tuple[int, ...]:
     if scope == 'mmpose' and 'input_size' in cfg.get('codec', {}):
         width, height = cfg.codec.input_size
         return height, width
-    if scope == 'mmpretrain' and cfg.get('test_dataloader'):
-        for step in cfg.test_dataloader.dataset.get('pipeline', []):
-            if step.get('type') == 'CenterCrop':
+    if scope in ('mmpretrain', 'mmaction') and cfg.get('test_dataloader'):
+        steps = cfg.test_dataloader.dataset.get('pipeline', [])
+        frames = [step.clip_len for step in steps if 'clip_len' in step]
+        for step in steps:
+            if step.get('type') in ('CenterCrop', 'ThreeCrop'):
                 crop = step.crop_size
-                return (crop, crop) if isinstance(crop, int) else tuple(crop)
+                return (*frames, *((crop, crop) if isinstance(crop, int) else crop))
     return SHAPES.get(scope, ())
 
 
