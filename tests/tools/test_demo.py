@@ -176,7 +176,13 @@ def test_clips_and_single_frames(demo, commands, tmp_path, capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    'name', ['mask-rcnn_uniformer-mini-h_fpn_coco-digits', 'td-hm_uniformer-mini_pose']
+    'name',
+    [
+        'mask-rcnn_uniformer-mini-h_fpn_coco-digits',
+        'uniformer-mini-g_fpn_ade20k-digits',
+        'td-hm_uniformer-mini_pose',
+        'uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb',
+    ],
 )
 def test_demos_start_where_the_classification_demo_leaves_its_weights(name, repo_root) -> None:
     cfg = Config.fromfile(repo_root / f'configs/mini/{name}.py')
