@@ -32,7 +32,7 @@ test_dataloader = dict(num_workers=1, dataset=val_dataset)
 
 # The classifier knows the digits: it is changed slowly, while neck and head learn from nothing.
 optim_wrapper = dict(
-    optimizer=dict(lr=1e-3),
+    optimizer=dict(lr=2e-3),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))),
 )
 train_cfg = dict(max_iters=900, val_interval=150)
