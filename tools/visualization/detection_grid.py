@@ -26,7 +26,8 @@ import uniformer_mm  # noqa: F401  repairs what is broken in the libraries
 
 def build_visualizer(cfg: Config) -> DetLocalVisualizer:
     """The config's visualizer, with the classes and colours of its test data."""
-    look = dict(vis_backends=None, line_width=2, alpha=0.6, text_color=(255, 255, 255))
+    look = dict(line_width=2, alpha=0.6, text_color=(255, 255, 255))
+    look.update(name='detection_grid', vis_backends=None)
     visualizer = VISUALIZERS.build({**cfg.visualizer, **look})
     dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'lazy_init': True})
     visualizer.dataset_meta = dataset.metainfo

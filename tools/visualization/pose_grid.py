@@ -22,7 +22,7 @@ import uniformer_mm  # noqa: F401  repairs what is broken in the libraries
 
 def build_visualizer(cfg: Config) -> PoseLocalVisualizer:
     """The config's visualizer, with the skeleton of its test data."""
-    look = dict(vis_backends=None, radius=5, line_width=3)
+    look = dict(name='pose_grid', vis_backends=None, radius=5, line_width=3)
     visualizer = VISUALIZERS.build({**cfg.visualizer, **look})
     dataset = {**cfg.test_dataloader.dataset, 'pipeline': [], 'lazy_init': True}
     visualizer.set_dataset_meta(DATASETS.build(dataset).metainfo)

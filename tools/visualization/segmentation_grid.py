@@ -25,7 +25,8 @@ THIN_GAP = 4
 
 def build_visualizer(cfg: Config, opacity: float) -> SegLocalVisualizer:
     """The config's visualizer, with the classes and colours of its test data."""
-    visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'alpha': opacity})
+    look = dict(name='segmentation_grid', vis_backends=None, alpha=opacity)
+    visualizer = VISUALIZERS.build({**cfg.visualizer, **look})
     dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'pipeline': [], 'lazy_init': True})
     visualizer.set_dataset_meta(dataset.metainfo['classes'], dataset.metainfo['palette'])
     return visualizer
