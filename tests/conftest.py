@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
@@ -84,6 +85,12 @@ def run_main(monkeypatch, repo_root) -> Callable[..., object]:
         return 0
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def plain_config_text(monkeypatch) -> None:
+    """MMEngine formats the config of a run for its log, which takes longer than most tests."""
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: '# left out'))
 
 
 @pytest.fixture(autouse=True)

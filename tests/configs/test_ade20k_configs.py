@@ -507,10 +507,8 @@ def make_test_runner(name: str, data: Path, work_dir: Path, tta: bool = False) -
 @pytest.mark.parametrize(
     'name', slow_unless({f'uniformer-s-h32_{FPN}'}, [path.stem for path in LEAVES])
 )
-def test_trains_and_tests(name: str, ade: Path, tmp_path: Path, monkeypatch) -> None:
+def test_trains_and_tests(name: str, ade: Path, tmp_path: Path) -> None:
     """Two steps through the whole recipe at an eighth of the size, most with few channels."""
-    # Formatting the config for the log takes longer than training.
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: '# left out'))
     runner = make_test_runner(name, ade, tmp_path)
     before = {name: p.detach().clone() for name, p in runner.model.named_parameters()}
     runner.train()
@@ -523,9 +521,8 @@ def test_trains_and_tests(name: str, ade: Path, tmp_path: Path, monkeypatch) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('framework', [FPN, UPERNET])
-def test_multi_scale_test_at_work(framework, ade: Path, tmp_path: Path, monkeypatch) -> None:
+def test_multi_scale_test_at_work(framework, ade: Path, tmp_path: Path) -> None:
     """The mean of the softmax over twelve views, at the size of the image."""
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: '# left out'))
     runner = make_test_runner(f'uniformer-s-g_{framework}', ade, tmp_path, tta=True)
     data = next(iter(runner.test_dataloader))
     assert [len(views) for views in (data['inputs'], data['data_samples'])] == [12, 12]

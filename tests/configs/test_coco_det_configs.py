@@ -399,10 +399,8 @@ FAST = {f'{MASK}s-h14{THREE}'}
     'leaf',
     [pytest.param(p, id=p.stem, marks=() if p.stem in FAST else pytest.mark.slow) for p in LEAVES],
 )
-def test_trains_and_tests(leaf: Path, coco: Path, tmp_path: Path, monkeypatch) -> None:
+def test_trains_and_tests(leaf: Path, coco: Path, tmp_path: Path) -> None:
     """One epoch of two steps through the whole recipe at an eighth of the size, in float32."""
-    # Formatting the config for the log takes longer than training.
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: '# left out'))
     cfg, _ = launch.load_config(str(leaf), {'train_cfg.max_epochs': 1})
     use_data(cfg, coco)
     shrink(cfg)

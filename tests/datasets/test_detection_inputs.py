@@ -20,9 +20,8 @@ TRAIN_FILE = 'annotations/instances_train2017.json'
 
 
 @pytest.fixture
-def make_cfg(repo_root, tmp_path, monkeypatch):
+def make_cfg(repo_root, tmp_path):
     """A function that makes data and a config for it: a leaf with a tiny backbone, no weights."""
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: '# left out'))
 
     def make(
         sizes: Sequence[tuple[int, int]] = SIZES,
@@ -163,7 +162,10 @@ def test_heads_of_another_number_of_classes(make_cfg, tmp_path) -> None:
         make_runner(cfg, tmp_path / 'work').train()
 
 
-@pytest.mark.parametrize('kind', ['truncated', 'empty', 'missing'])
+@pytest.mark.parametrize(
+    'kind',
+    ['truncated', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('empty', 'missing'))],
+)
 def test_broken_image(make_cfg, tmp_path, kind) -> None:
     """Read by a data worker, whose error arrives as text."""
     cfg = make_cfg()

@@ -20,12 +20,6 @@ CONFIG = Path(__file__).resolve().parents[2] / 'configs/mini/td-hm_uniformer-min
 GOOD = (40, 10, 60, 90)
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch) -> None:
-    """Formatting the config for the log takes longer than training."""
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: '# left out'))
-
-
 def make_cfg(root: Path) -> Config:
     cfg, _ = launch.load_config(
         str(CONFIG), {'train_cfg.max_epochs': 1, 'model.backbone.init_cfg': None}

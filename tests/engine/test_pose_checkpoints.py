@@ -117,12 +117,11 @@ FILES = {
 
 
 @pytest.mark.parametrize('layout', FILES)
-def test_convert(layout, released, run_tool, tmp_path) -> None:
+def test_convert(layout, released, run_main, tmp_path) -> None:
     source, target = tmp_path / FILES[layout], tmp_path / 'out.pth'
     torch.save(layouts(released)[layout], source)
     assert read_checkpoint(source).head_dim == 64
-    result = run_tool('tools/checkpoints/convert.py', source, target, '--task', 'dense')
-    assert result.returncode == 0, result.stderr
+    assert run_main('tools/checkpoints/convert.py', source, target, '--task', 'dense') == 0
     written = torch.load(target)
     assert written['state_dict'].keys() == released.keys()
     for key, value in written['state_dict'].items():
@@ -130,12 +129,11 @@ def test_convert(layout, released, run_tool, tmp_path) -> None:
     assert written['meta']['arch'] == 'small'
 
 
-def test_convert_refuses_what_has_no_such_head(released, run_tool, tmp_path) -> None:
+def test_convert_refuses_what_has_no_such_head(released, run_main, tmp_path) -> None:
     source = tmp_path / FILES['authors']
     backbone = {key: value for key, value in released.items() if key.startswith('backbone.')}
     torch.save(dict(state_dict=backbone), source)
-    result = run_tool(
-        'tools/checkpoints/convert.py', source, tmp_path / 'out.pth', '--task', 'dense'
-    )
-    assert result.returncode == 1
-    assert 'has no neck and heads of a dense model' in result.stderr
+    target = tmp_path / 'out.pth'
+    said = run_main('tools/checkpoints/convert.py', source, target, '--task', 'dense')
+    assert 'has no neck and heads of a dense model' in said
+    assert not target.exists()

@@ -12,7 +12,11 @@ from torch import nn
 from uniformer_mm import UniFormer
 from uniformer_mm.models.backbones.uniformer import STYLES
 
-ARCHS = list(UniFormer.arch_zoo)
+# The largest only when there is time for all tests.
+ARCHS = [
+    pytest.param(arch, marks=pytest.mark.slow if arch == 'large' else ())
+    for arch in UniFormer.arch_zoo
+]
 MINI = dict(depths=(1, 1, 5, 1), embed_dims=(16, 32, 48, 64), head_dim=16)
 
 

@@ -138,10 +138,8 @@ def test_two_inputs_of_one_name(checkpoint, inputs, run_main, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_trains_resumes_tests_and_draws(run_main, read_losses, tmp_path, monkeypatch) -> None:
+def test_trains_resumes_tests_and_draws(run_main, read_losses, tmp_path) -> None:
     """The loop by iterations: a resumed run is the same run, and its checkpoints are there."""
-    # Formatting the config for the log takes longer than training.
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: '# left out'))
     data = make_ade(tmp_path / 'ade')
     options = [
         '--cfg-options',
