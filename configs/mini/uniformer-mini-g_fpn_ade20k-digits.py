@@ -35,10 +35,10 @@ optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))),
 )
-train_cfg = dict(max_iters=900, val_interval=150)
+train_cfg = dict(max_iters=750, val_interval=150)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=51),
-    dict(type='CosineAnnealingLR', eta_min=1e-11, by_epoch=False, begin=0, end=900),
+    dict(type='CosineAnnealingLR', eta_min=1e-11, by_epoch=False, begin=0, end=750),
 ]
 auto_scale_lr = dict(base_batch_size=8)
 default_hooks = _base_.digits_hooks

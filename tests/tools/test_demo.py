@@ -122,7 +122,7 @@ def test_one_segmentor_is_tested_in_two_styles(demo, commands, tmp_path, capsys)
     demo.run_demo('seg')
     tools = ('tools/train.py', 'tools/test.py')
     train, hybrid, plain = [command for command in commands if command[0] in tools][-3:]
-    checkpoint = tmp_path / 'seg/run_001/iter_900.pth'
+    checkpoint = tmp_path / 'seg/run_001/iter_750.pth'
     assert train[1] == hybrid[1] == plain[1]
     assert hybrid[2] == plain[2] == str(checkpoint)
     styles = ['model.backbone.stage3_style=hybrid', 'model.backbone.window_size=6']
