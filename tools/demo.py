@@ -201,9 +201,9 @@ def run_demo(name: str) -> None:
         print('There is no classifier to start from yet: the classification demo comes first.')
         run_demo('cls')
     work_dir = next_run(out)
-    start = time.monotonic()
 
     run('tools/data/make_mini.py', demo.data)
+    start = time.monotonic()
     checkpoint = train(demo.config, work_dir, demo.scores)
     seconds = round(time.monotonic() - start)
 
