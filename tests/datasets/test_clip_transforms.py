@@ -209,6 +209,17 @@ def test_operations_on_pixels() -> None:
     assert (run('Rotate', 0.0) == pixels).all()
 
 
+def test_the_order_of_the_channels_matters_to_color_and_contrast_only() -> None:
+    augment, pixels = VideoRandAugment('rand-inc1'), frames(1)[0] // (1, 2, 4)
+    rgb, bgr = (Image.fromarray(array.astype(np.uint8)) for array in (pixels, pixels[..., ::-1]))
+    differ = set()
+    for name in OPERATIONS:
+        apply = augment.operation(name, 0.7, 1)
+        if (np.asarray(apply(rgb)) != np.asarray(apply(bgr))[..., ::-1]).any():
+            differ.add(name)
+    assert differ == {'Color', 'Contrast'}
+
+
 @pytest.mark.parametrize('policy', ['rand', 'rand-inc1'])
 def test_every_operation_takes_every_level(policy) -> None:
     augment, image = VideoRandAugment(policy), Image.fromarray(frames(1)[0])
