@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,6 +30,27 @@ def write_video(
             frame.time_base = Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+def turn(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Let an mp4 show pixel (x, y) at (ax + cy, bx + dy), by its display matrix (a, b, c, d)."""
+    content = bytearray(path.read_bytes())
+    place = content.index(b'tkhd') + 44
+    a, b, c, d = (value << 16 for value in matrix)
+    content[place : place + 36] = struct.pack('>9i', a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    return path
+
+
+def show_part(path: Path, first: int, count: int, rate: int = 15) -> Path:
+    """Let the edit list of an mp4 of :func:`write_video` show ``count`` frames only."""
+    content = bytearray(path.read_bytes())
+    (units,) = struct.unpack_from('>I', content, content.index(b'mdhd') + 16)
+    place = content.index(b'elst') + 12  # duration in ms, start in units of the track
+    (start,) = struct.unpack_from('>i', content, place + 4)
+    struct.pack_into('>Ii', content, place, count * 1000 // rate, start + first * units // rate)
+    path.write_bytes(content)
     return path
 
 

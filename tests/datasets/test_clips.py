@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.registry import DATASETS, FUNCTIONS, TRANSFORMS, DefaultScope
 from mmengine.runner import Runner, ValLoop
-from tiny_video import moving_bar, write_frames, write_video
+from tiny_video import moving_bar, show_part, turn, write_frames, write_video
 from torch.utils.data import Dataset
 
 from uniformer_mm.engine import VideoDataHook
@@ -73,6 +73,32 @@ def test_pyav_and_decord_give_the_same_frames(rate, tmp_path) -> None:
     np.testing.assert_array_equal(np.stack(chosen[0]), np.stack(ours['imgs'])[inds])
     np.testing.assert_array_equal(np.stack(chosen[0]), np.stack(chosen[1]))
     assert not np.shares_memory(chosen[0][0], chosen[0][1])
+
+
+@pytest.mark.parametrize(
+    ('matrix', 'quarters'),  # anticlockwise
+    [((0, 1, -1, 0), 3), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1), ((1, 0, 0, 1), 0)],
+)
+def test_turned_videos_are_decoded_as_they_are_shown(matrix, quarters, tmp_path) -> None:
+    path = write_video(tmp_path / 'clip.mp4', moving_bar(6, (64, 96)))
+    stored = np.stack(read(path)['imgs'])
+    turn(path, matrix)
+    ours, theirs = (read(path, decoder=decoder) for decoder in (PYAV, DECORD))
+    np.testing.assert_array_equal(ours['imgs'], np.rot90(stored, quarters, axes=(1, 2)))
+    np.testing.assert_array_equal(ours['imgs'], theirs['imgs'])
+    assert ours['img_shape'] == theirs['img_shape'] == ((96, 64) if quarters % 2 else (64, 96))
+
+
+@pytest.mark.parametrize(('first', 'count'), [(5, 10), (0, 10)])
+def test_a_part_of_a_video_is_what_decord_makes_of_it(first, count, tmp_path) -> None:
+    path = write_video(tmp_path / 'clip.mp4', moving_bar(20))
+    whole = np.stack(read(path)['imgs'])
+    show_part(path, first, count)
+    ours, theirs = (read(path, decoder=decoder) for decoder in (PYAV, DECORD))
+    assert ours['total_frames'] == theirs['total_frames'] == 20
+    np.testing.assert_array_equal(ours['imgs'], theirs['imgs'])
+    shown = np.minimum(np.arange(20), count - 1) + first
+    np.testing.assert_array_equal(ours['imgs'], whole[shown])
 
 
 @pytest.mark.parametrize(('suffix', 'codec'), [('mkv', 'libx264'), ('webm', 'libvpx')])
@@ -224,6 +250,22 @@ def test_a_test_sees_a_black_clip_in_place_of_a_broken_video(videos) -> None:
     assert not sample['inputs'].any()
     assert sample['data_samples'].gt_label == 1
     assert lenient.unreadable.tolist() == [0, 1, 0, 0]
+
+
+def test_a_test_sees_a_black_clip_in_place_of_an_empty_folder(tmp_path) -> None:
+    (tmp_path / 'list.txt').write_text('a 0 3\n')
+    dataset = DATASETS.build(
+        dict(
+            type='uniformer_mm.ReportingRawframeDataset',
+            ann_file=str(tmp_path / 'list.txt'),
+            data_prefix=dict(img=str(tmp_path / 'frames')),
+            pipeline=[SAMPLE | dict(test_mode=True), dict(type='RawFrameDecode'), *TEST_STEPS],
+            test_mode=True,
+            on_error='skip',
+        )
+    )
+    assert dataset[0]['inputs'].shape == (3, 3, 8, 32, 32)
+    assert not dataset[0]['inputs'].any()
 
 
 @pytest.mark.parametrize('damage', [b'', b'no image', None])

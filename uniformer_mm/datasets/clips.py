@@ -98,7 +98,8 @@ class _ReadErrors:
 
     def _black(self, index: int) -> dict:
         """A sample of black frames."""
-        data = {'total_frames': 1, **self.get_data_info(index)}
+        data = self.get_data_info(index)
+        data['total_frames'] = max(data.get('total_frames', 1), 1)  # a list may say 0
         for transform in self._reading:
             if 'Sample' in type(transform).__name__:
                 data = transform(data)

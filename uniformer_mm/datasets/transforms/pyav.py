@@ -44,6 +44,8 @@ class PyAVInit(BaseTransform):
         with av.open(io.BytesIO(content)) as container:
             if not container.streams.video:
                 raise ValueError('the file holds no video')
+            # What an edit list leaves out counts too, as for decord: both miss frames at the end
+            # then and repeat the last one.
             count = sum(packet.size > 0 for packet in container.demux(video=0))
         container = av.open(io.BytesIO(content))
         stream = container.streams.video[0]
@@ -62,8 +64,9 @@ class PyAVInit(BaseTransform):
 class PyAVDecode(BaseTransform):
     """Decode the chosen frames, counted in the order in which they are shown.
 
-    Unlike mmaction2's ``PyAVDecode`` it converts only the chosen frames to RGB, and where a video
-    ends early it repeats the last frame instead of starting again.
+    Unlike mmaction2's ``PyAVDecode`` it converts only the chosen frames to RGB, turns them by the
+    quarter turns that the container asks for, as players and decord do, and where a video ends
+    early it repeats the last frame instead of starting again.
 
     Required keys: ``video_reader``, ``frame_inds``. Added keys, as by mmaction2's decoders:
     ``imgs``, a list of (H, W, 3) uint8 RGB frames, ``original_shape`` and ``img_shape`` (height,
@@ -79,7 +82,9 @@ class PyAVDecode(BaseTransform):
         reformatter = VideoReformatter()
 
         def to_array(frame: VideoFrame) -> np.ndarray:
-            return reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
+            pixels = reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
+            turns, rest = divmod(frame.rotation, 90)  # anticlockwise
+            return pixels if rest else np.rot90(pixels, turns)
 
         chosen = np.reshape(results['frame_inds'], -1)
         pictures, last = {}, None
