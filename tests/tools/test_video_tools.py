@@ -4,7 +4,10 @@ import pickle
 import shutil
 from pathlib import Path
 
+import av
+import classify_video
 import clip_grid
+import common
 import make_mini
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
+from uniformer_mm import UniFormer3D
+from uniformer_mm.checkpoints import class_order
 from uniformer_mm.registry import MODELS
 
 CONFIG = Path(__file__).resolve().parents[2] / (
@@ -56,6 +61,54 @@ def test_a_folder_of_videos(checkpoint, data, run_main, tmp_path, capsys) -> Non
     message = run_main(*args, '--overwrite')
     assert '1 of 2 videos were skipped' in message
     assert '0000.mp4: ' in message
+
+
+def test_what_is_no_video_is_skipped(checkpoint, data, run_main, tmp_path) -> None:
+    folder = tmp_path / 'videos'
+    folder.mkdir()
+    shutil.copy(data / 'videos_val/0000.mp4', folder / 'b.mp4')
+    with av.open(str(folder / 'a.mp4'), 'w') as container:  # sound without pictures
+        stream = container.add_stream('aac', rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), 'fltp', 'mono')
+        frame.sample_rate = 16000
+        container.mux([*stream.encode(frame), *stream.encode()])
+    args = ('tools/inference/classify_video.py', CONFIG, checkpoint, folder)
+    message = run_main(*args, '--out-dir', tmp_path / 'out')
+    assert '1 of 2 videos were skipped' in message
+    assert 'a.mp4: ' in message
+    assert [picture.name for picture in (tmp_path / 'out').iterdir()] == ['b.mp4.png']
+
+
+def test_errors_without_words() -> None:
+    assert classify_video.first_line(AssertionError()) == 'AssertionError'
+    assert classify_video.first_line(ValueError('\nwhat\nwhere')) == 'what'
+
+
+@pytest.mark.parametrize('order', [None, 'kinetics400'])
+def test_the_config_says_how_official_classes_are_numbered(order) -> None:
+    class Loader:
+        """Stands for a library's inferencer."""
+
+        def _load_weights_to_model(self, model, weights, cfg) -> None:
+            model.load_state_dict(weights['state_dict'])
+
+    arch = dict(depths=(1, 1, 1, 1), embed_dims=(16, 16, 16, 32), head_dim=16)
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        model = MODELS.build(
+            dict(
+                type='Recognizer3D',
+                backbone=dict(type='uniformer_mm.UniFormer3D', arch=arch),
+                cls_head=dict(type='I3DHead', num_classes=400, in_channels=32),
+            )
+        )
+    numbers = torch.arange(400.0)
+    state = UniFormer3D(arch).state_dict()
+    state |= {'head.weight': torch.zeros(400, 32), 'head.bias': numbers}
+    hook = dict(type='uniformer_mm.CheckpointGuardHook', class_order=order)
+    loader = common.strict(Loader, 'k400.pyth')()
+    loader._load_weights_to_model(model, {'model_state': state}, Config(dict(custom_hooks=[hook])))
+    bias = model.cls_head.fc_cls.bias
+    assert torch.equal(bias if order is None else bias[class_order(order)], numbers)
 
 
 def test_classes_must_fit(checkpoint, data, run_main, tmp_path) -> None:

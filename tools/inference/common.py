@@ -9,6 +9,7 @@ from torch import nn
 
 from uniformer_mm import launch
 from uniformer_mm.engine import CheckpointGuardHook
+from uniformer_mm.launch.runtime import type_name
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
@@ -105,6 +106,9 @@ def report_skipped(skipped: list[str], total: int, kind: str = 'images') -> None
 def strict(inferencer: type[BaseInferencer], source: str) -> type[BaseInferencer]:
     """A library's inferencer, but weights that do not fit are refused, not left out.
 
+    Classes of official Kinetics files are numbered as the config's ``CheckpointGuardHook`` says.
+    Its ``allow_new_head`` is for fine-tuning and plays no part: an untrained head tells nothing.
+
     Args:
         inferencer: The library's class.
         source: Name of the checkpoint, for messages.
@@ -112,7 +116,9 @@ def strict(inferencer: type[BaseInferencer], source: str) -> type[BaseInferencer
 
     class StrictInferencer(inferencer):
         def _load_weights_to_model(self, model: nn.Module, weights: dict, cfg: Config) -> None:
-            CheckpointGuardHook().load(model, weights, source)
+            hooks = {type_name(hook): hook for hook in cfg.get('custom_hooks') or []}
+            class_order = hooks.get('CheckpointGuardHook', {}).get('class_order')
+            CheckpointGuardHook(class_order=class_order).load(model, weights, source)
             super()._load_weights_to_model(model, weights, cfg)
 
     return StrictInferencer
