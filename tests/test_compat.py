@@ -20,6 +20,7 @@ from mmengine.logging import HistoryBuffer
 from PIL import Image
 
 from uniformer_mm import compat
+from uniformer_mm.launch import UserError
 
 needs_torch_26 = pytest.mark.skipif(
     not compat._torch_reads_weights_only(), reason='torch.load reads everything before torch 2.6'
@@ -305,6 +306,22 @@ def test_thin_label_maps_keep_their_shape(shape, tmp_path) -> None:
     assert found.ravel()[:2].tolist() == [255, 0]
 
 
+@pytest.mark.parametrize('backend', ['pillow', 'cv2'])
+def test_numbers_above_8_bits_are_refused(backend, tmp_path) -> None:
+    loading = pytest.importorskip('mmseg.datasets.transforms.loading')
+    load = loading.LoadAnnotations(imdecode_backend=backend)
+    file = tmp_path / 'label.png'
+
+    def read(numbers: list[int]) -> list[int]:
+        Image.fromarray(np.array([numbers], np.uint16)).save(file)
+        results = dict(seg_map_path=file, reduce_zero_label=False, seg_fields=[], ori_shape=(1, 3))
+        return load(results)['gt_seg_map'].ravel().tolist()
+
+    assert read([0, 7, 255]) == [0, 7, 255]
+    with pytest.raises(UserError, match=r'label.png holds numbers from 0 to 257: expected 0 to'):
+        read([0, 7, 257])
+
+
 def test_a_strip_keeps_a_pixel_when_it_is_rescaled() -> None:
     mmcv = pytest.importorskip('mmcv')
     assert mmcv.imrescale(np.zeros((1, 900), np.uint8), (256, 64)).shape == (1, 256)
@@ -316,6 +333,10 @@ def test_applying_again_mends_nothing_twice() -> None:
     from mmcv.image import geometric
     from mmseg.datasets.transforms import loading
 
-    before = geometric._scale_size, loading.LoadAnnotations._load_seg_map
+    def mended() -> tuple:
+        load = loading.LoadAnnotations
+        return geometric._scale_size, load._load_seg_map, load.transform
+
+    before = mended()
     compat.apply()
-    assert before == (geometric._scale_size, loading.LoadAnnotations._load_seg_map)
+    assert mended() == before

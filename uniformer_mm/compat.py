@@ -15,6 +15,7 @@ import importlib.machinery
 import importlib.metadata
 import importlib.util
 import inspect
+import io
 import os
 import pickle
 import sys
@@ -54,15 +55,16 @@ def apply() -> None:
     let_pose_inferencer_take_boxes()
     let_pose_visualizer_draw()
     provide_mmaction_drn()
+    refuse_wide_label_maps()
     replace_pkg_resources()
 
 
 class _MendingFinder(importlib.abc.MetaPathFinder):
     """Mends a module as soon as somebody imports it, so that its package stays optional."""
 
-    def __init__(self, name: str, mend: Callable[[ModuleType], None]) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.mend = mend
+        self.mends: list[Callable[[ModuleType], None]] = []
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         if fullname != self.name:
@@ -73,7 +75,8 @@ class _MendingFinder(importlib.abc.MetaPathFinder):
 
             def execute_and_mend(module: ModuleType) -> None:
                 execute(module)
-                self.mend(module)
+                for mend in self.mends:
+                    mend(module)
 
             spec.loader.exec_module = execute_and_mend
         return spec
@@ -83,8 +86,14 @@ def _mend_when_imported(name: str, mend: Callable[[ModuleType], None]) -> None:
     """Mend the module ``name`` now, or when it is imported; ``mend`` may be called again."""
     if name in sys.modules:
         mend(sys.modules[name])
-    elif not any(isinstance(f, _MendingFinder) and f.name == name for f in sys.meta_path):
-        sys.meta_path.insert(0, _MendingFinder(name, mend))
+        return
+    finders = (f for f in sys.meta_path if isinstance(f, _MendingFinder) and f.name == name)
+    finder = next(finders, None)
+    if finder is None:
+        finder = _MendingFinder(name)
+        sys.meta_path.insert(0, finder)
+    if mend not in finder.mends:
+        finder.mends.append(mend)
 
 
 # -------------------------------------------------------------------------------------------------
@@ -278,6 +287,55 @@ def keep_thin_label_maps() -> None:
     the channels, so that a strip becomes a row of numbers which no later step can resize or crop.
     """
     _mend_when_imported('mmseg.datasets.transforms.loading', _mend_seg_loading)
+
+
+# -------------------------------------------------------------------------------------------------
+# mmseg 1.2.2: numbers above 255 in a label map wrap around
+# -------------------------------------------------------------------------------------------------
+
+
+def _refuse_wide_label(path: str, data: bytes, backend: str) -> None:
+    import mmcv
+    from PIL import Image
+
+    from uniformer_mm.launch.errors import UserError  # which imports this module
+
+    if backend == 'pillow':
+        with Image.open(io.BytesIO(data)) as image:
+            if image.mode[0] not in 'IF':  # 8 bits: the header tells, without decoding twice
+                return
+    label = mmcv.imfrombytes(data, flag='unchanged', backend=backend)
+    if label.size and (label.min() < 0 or label.max() > 255):
+        raise UserError(
+            f'{path} holds numbers from {label.min()} to {label.max()}: expected 0 to 255, which '
+            'is all that mmseg reads. Save it with 8 bits per pixel.'
+        )
+
+
+def _mend_seg_numbers(module: ModuleType) -> None:
+    transform = module.LoadAnnotations.transform
+    if transform.__module__ == __name__:
+        return
+
+    @functools.wraps(transform, assigned=('__doc__',))
+    def transform_eight_bits(self: Any, results: dict) -> dict:
+        results = transform(self, results)
+        if self.with_seg:
+            path = results['seg_map_path']
+            data = mmengine.fileio.get(path, backend_args=self.backend_args)
+            _refuse_wide_label(path, data, self.imdecode_backend)
+        return results
+
+    module.LoadAnnotations.transform = transform_eight_bits
+
+
+def refuse_wide_label_maps() -> None:
+    """Let mmseg refuse label maps with numbers that 8 bits cannot hold.
+
+    Fault: mmseg 1.2.2 casts every label map to uint8, so that 257 in a 16-bit file silently becomes
+    the class 1.
+    """
+    _mend_when_imported('mmseg.datasets.transforms.loading', _mend_seg_numbers)
 
 
 # -------------------------------------------------------------------------------------------------

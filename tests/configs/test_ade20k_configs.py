@@ -191,6 +191,7 @@ def test_one_config_trains_global_and_evaluates_hybrid() -> None:
 
 GOLDEN = {
     'small_hybrid14_128x192': f'uniformer-s-h14_{FPN}',
+    'small_hybrid14_batch2_320x464': f'uniformer-s-h14_{FPN}',  # 2 x 3 windows, padded
     'small_global_odd_150x203': f'uniformer-s-g_{UPERNET}',
     'small_window32_256x320': f'uniformer-s-w32_{UPERNET}',
 }

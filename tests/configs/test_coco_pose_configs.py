@@ -61,7 +61,7 @@ ROWS = {
     name('s', 128, '384x288'): Row(MIDDLE, 3, 128, 2e-3, 0.2, 11.07, 11.1, 75.9, 81.4),
     name('s', 64, '448x320'): Row(LARGE, 3, 64, 1e-3, 0.2, 14.73, 14.8, 76.2, 81.4),
     name('b', 128, '256x192'): Row(SMALL, 2, 128, 2e-3, 0.4, 9.19, 9.2, 75.0, 80.4),
-    # The authors' table has 14.8, the row above it in print; section 5.5.2 has 22.1.
+    # The authors' table has 14.8, as for S at 448x320 two rows up; section 5.5.2 has 22.1.
     name('b', 32, '384x288'): Row(MIDDLE, 3, 32, 5e-4, 0.5, 22.05, 22.1, 76.7, 81.4),
     name('b', 32, '448x320'): Row(LARGE, 3, 32, 5e-4, 0.55, 29.54, 29.6, 77.4, 82.5),
     name('s-w14', 128, '384x288'): Row(

@@ -101,6 +101,10 @@ WRONG = {
         grey(np.full((60, 100), 151)),
         r'label.png has a pixel of 151: expected 1 to 150, or 0 or 255 for no class',
     ),
+    'a number of 16 bits': (
+        Image.fromarray(np.full((60, 100), 257, np.uint16)),
+        r'label.png holds numbers from 257 to 257: expected 0 to 255',
+    ),
 }
 
 

@@ -90,16 +90,21 @@ def test_what_does_not_fit_is_refused(released, repo_root) -> None:
     assert 'backbone.norm1' not in str(error.value)
 
 
-def test_another_skeleton_needs_a_new_head(released, repo_root) -> None:
+@pytest.mark.parametrize('layout', ['authors', 'mmpose'])
+def test_another_skeleton_needs_a_new_head(layout, released, repo_root) -> None:
+    """Of which only the last layer is new: the trained deconvolutions are kept."""
     model = pose_model(repo_root)
     model.head.final_layer = nn.Conv2d(256, 5, 1)
+    new = {key: value.clone() for key, value in model.head.final_layer.state_dict().items()}
     with pytest.raises(CheckpointError, match='allow_new_head=True'):
-        load(model, layouts(released)['authors'])
-    checkpoint = layouts(released)['authors']
-    CheckpointGuardHook(allow_new_head=True).load(model, checkpoint, 'file.pth')
-    name = 'backbone.blocks4.0.attn.qkv.weight'
-    assert torch.equal(model.state_dict()[name], released[name])
-    assert 'head.final_layer.weight' not in checkpoint['state_dict']
+        load(model, layouts(released)[layout])
+    load(model, layouts(released)[layout], allow_new_head=True)
+    state = model.state_dict()
+    for key, value in new.items():
+        assert torch.equal(state.pop(f'head.final_layer.{key}'), value), key
+    assert sum(key.startswith('head.deconv_layers.') for key in state) == len(HEAD) - 2
+    for key, value in state.items():
+        assert torch.equal(value, released[key].to(value.dtype)), key
 
 
 def test_norms_may_be_left_over_but_never_missing(released, repo_root) -> None:

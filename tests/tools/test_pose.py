@@ -63,6 +63,19 @@ def test_given_boxes(run, images, tmp_path, capsys) -> None:
     assert run(images / '7.jpg', *boxes, '--overwrite') == 0
 
 
+def test_predictions_are_not_overwritten(run, images, tmp_path) -> None:
+    file = tmp_path / 'out/preds/7.json'
+    file.parent.mkdir(parents=True)
+    file.write_text('mine')
+    said = run(images / '7.jpg', '--save-predictions')
+    assert f'{file} exists already; add --overwrite' in said
+    (images / '12.jpg').write_bytes((images / '7.jpg').read_bytes())
+    said = run(images, '--save-predictions', '--overwrite')
+    assert f'Two of the inputs would be written to {file.with_name("12.json")}' in said
+    assert file.read_text() == 'mine'
+    assert not (tmp_path / 'out/vis').exists()
+
+
 def test_coco_results(run, images, tmp_path, capsys) -> None:
     """Other categories, low scores and boxes without an area are left out."""
     results = [

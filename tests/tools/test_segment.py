@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmseg.apis import MMSegInferencer
 from mmseg.datasets import ADE20KDataset
 from mmseg.registry import MODELS
 from PIL import Image
@@ -95,6 +96,24 @@ def test_damaged_files_are_named_and_the_others_are_done(
     assert 'a.jpg: damaged, or no image' in message
     assert 'c.avi: no frame can be read' in message
     assert [p.name for p in (tmp_path / 'out/vis').iterdir()] == ['b.png']
+
+
+def test_a_video_that_fails_midway_leaves_nothing(
+    checkpoint, inputs, run_main, tmp_path, monkeypatch
+) -> None:
+    find, frames = MMSegInferencer.__call__, []
+
+    def fail_at_the_second(self, frame: np.ndarray, **kwargs):
+        frames.append(frame)
+        if len(frames) == 2:
+            raise OSError('no memory left')
+        return find(self, frame, **kwargs)
+
+    monkeypatch.setattr(MMSegInferencer, '__call__', fail_at_the_second)
+    args = (CONFIG, checkpoint, inputs / 'c.avi', '--out-dir', tmp_path / 'out')
+    assert 'c.avi: no memory left' in run_main(TOOL, *args)
+    assert len(frames) == 2
+    assert list((tmp_path / 'out/vis').iterdir()) == []
 
 
 ERRORS = {

@@ -109,7 +109,9 @@ def main() -> None:
         raise launch.UserError(f'{args.config} is no top-down model: it takes no boxes.')
     images = find_files(args.input)
     pictures = [args.out_dir / 'vis' / image.name for image in images]
-    refuse_to_overwrite(pictures, args.overwrite)
+    predictions = [args.out_dir / 'preds' / f'{image.stem}.json' for image in images]
+    results = [*pictures, *predictions] if args.save_predictions else pictures
+    refuse_to_overwrite(results, args.overwrite)
     for box in args.box or []:
         if not has_area(box):
             raise launch.UserError(f'--box {box}: expected X1 < X2 and Y1 < Y2.')

@@ -124,20 +124,24 @@ def read_frames(video: Path) -> Iterator[np.ndarray]:
     """
     capture = cv2.VideoCapture(str(video))
     is_empty = True
-    while True:
-        found, frame = capture.read()
-        if not found:
-            break
-        is_empty = False
-        yield frame
-    capture.release()
+    try:
+        while True:
+            found, frame = capture.read()
+            if not found:
+                break
+            is_empty = False
+            yield frame
+    finally:
+        capture.release()
     if is_empty:
         raise OSError('no frame can be read')
 
 
 def segment_video(video: Path, target: Path, segment: Segmenter) -> str:
     """Write the coloured video; returns what there is to say about it."""
-    fps = cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FPS) or 25
+    capture = cv2.VideoCapture(str(video))
+    fps = capture.get(cv2.CAP_PROP_FPS) or 25
+    capture.release()
     # Complete or not there: a name of its own until the last frame is written.
     unfinished = target.with_name(f'.{target.name}')
     writer, count = None, 0
@@ -150,10 +154,12 @@ def segment_video(video: Path, target: Path, segment: Segmenter) -> str:
                 writer = cv2.VideoWriter(str(unfinished), codec, fps, size)
             writer.write(picture)
             count += 1
+        writer.release()
+        unfinished.replace(target)
     finally:
         if writer is not None:
             writer.release()
-    unfinished.replace(target)
+        unfinished.unlink(missing_ok=True)
     return f'{count} frames'
 
 
