@@ -69,8 +69,8 @@ demo-all: $(ENVIRONMENT) ## all demos, and one page with their pictures
 test: lint ## run ruff and all tests
 	"$(PY)" -m pytest -q
 
-test-fast: $(ENVIRONMENT) ## run the tests that are not marked slow
-	"$(PY)" -m pytest -q -m 'not slow'
+test-fast: $(ENVIRONMENT) ## run the tests that are not marked slow, in two processes
+	OMP_NUM_THREADS=1 "$(PY)" -m pytest -q -m 'not slow' --numprocesses 2 --dist loadfile
 
 lint: $(ENVIRONMENT) ## run ruff, changing nothing
 	"$(PY)" -m ruff check .
