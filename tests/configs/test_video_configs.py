@@ -216,21 +216,12 @@ def test_model(path, cfg, recipe) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ('arch', 'classes'), [(arch, n) for arch, by_classes in PARAMS.items() for n in by_classes]
-)
-def test_parameters_and_cost(arch, classes) -> None:
-    drop_path = next(
-        recipe.drop_path
-        for key, recipe in RECIPES.items()
-        if key[0] == arch and recipe.classes == classes
-    )
-    model = built_model(arch, classes, drop_path)
-    frames = {r.frames for k, r in RECIPES.items() if (k[0], r.classes) == (arch, classes)}
-    for count in frames:
-        cost = count_complexity(model, *task_forward('mmaction', (count, 224, 224)))
-        assert cost.params == cost.trainable == PARAMS[arch][classes]
-        assert cost.macs / 1e9 == pytest.approx(GIGA_MACS[arch][count], rel=0.01)
+def test_parameters_and_cost(path, recipe) -> None:
+    arch, drop_path = key_of(path)[0], recipe.drop_path
+    model = built_model(arch, recipe.classes, drop_path)
+    cost = count_complexity(model, *task_forward('mmaction', (recipe.frames, 224, 224)))
+    assert cost.params == cost.trainable == PARAMS[arch][recipe.classes]
+    assert cost.macs / 1e9 == pytest.approx(GIGA_MACS[arch][recipe.frames], rel=0.01)
     rates = [
         getattr(block.drop_path, 'p', 0.0)
         for stage in range(4)
@@ -430,23 +421,11 @@ def test_released_colours() -> None:
         assert channels.max().item() == pytest.approx((1 - 0.45) / 0.225)
 
 
-# One config of each kind of data, sampling and test.
-RUNS = {
-    'kinetics': ('kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb', 4),
-    'something': ('something_something/uniformer-small_k400-pre_u16_8xb4-50e_sthv2-rgb', 3),
-    'ucf': ('ucf101/uniformer-small_k400-pre_16x4x1_8xb16-25e_ucf101-split1-rgb', 15),
-    'hmdb': ('hmdb51/uniformer-small_k400-pre_16x4x1_8xb16-25e_hmdb51-split1-rgb', 15),
-}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize('name', RUNS)
-def test_train_and_test(name, mini_data, tmp_path) -> None:
+def test_train_and_test(path, cfg, recipe, mini_data, tmp_path) -> None:
     """The config's own pipeline, loaders, head, mixing, optimizer and schedule, at 32 pixels."""
-    leaf, views = RUNS[name]
-    config = CONFIGS / f'{leaf}.py'
-    cfg = read(config)
-    frames = name in ('something', 'hmdb')
+    views = math.prod(VIEWS[key_of(path)[3]])
+    frames = path.parent.name in ('something_something', 'hmdb51')
     data = mini_data('something' if frames else 'kinetics', train=4, val=2)
     lists = dict(
         train=f'{"sthv2" if frames else "kinetics400"}_train_list_'
@@ -480,6 +459,8 @@ def test_train_and_test(name, mini_data, tmp_path) -> None:
             f'{loader}.dataset.ann_file': file,
             f'{loader}.dataset.data_prefix.{"img" if frames else "video"}': folder,
         }
+        if frames:
+            options[f'{loader}.dataset.filename_tmpl'] = 'img_{:05}.jpg'
         for number, step in enumerate(cfg[loader].dataset.pipeline):
             prefix = f'{loader}.dataset.pipeline.{number}'
             if 'scale' in step:
@@ -488,14 +469,13 @@ def test_train_and_test(name, mini_data, tmp_path) -> None:
                 )
             if 'crop_size' in step:
                 options[f'{prefix}.crop_size'] = 32
-    runner = build(config, options, tmp_path)
+    runner = build(path, options, tmp_path)
 
     seen = []
     runner.model.backbone.register_forward_hook(lambda _m, args, _o: seen.append(args[0].shape))
     before = {key: value.clone() for key, value in runner.model.state_dict().items()}
     runner.train()
     assert runner.iter == 4
-    recipe = RECIPES[key_of(config)]
     # Two videos are four clips in training, two single views in validation.
     assert seen[:2] == [(4, 3, recipe.frames, 32, 32)] * 2
     assert seen[2] == (2, 3, recipe.frames, 32, 32)
