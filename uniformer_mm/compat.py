@@ -32,6 +32,8 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import digit_version
 
+from uniformer_mm.errors import UserError
+
 __all__ = ['apply', 'extract_regions_in_float32', 'load_weights_only']
 
 # NumPy's own unpickling functions: they moved between NumPy 1 and 2.
@@ -297,8 +299,6 @@ def keep_thin_label_maps() -> None:
 def _refuse_wide_label(path: str, data: bytes, backend: str) -> None:
     import mmcv
     from PIL import Image
-
-    from uniformer_mm.launch.errors import UserError  # which imports this module
 
     if backend == 'pillow':
         with Image.open(io.BytesIO(data)) as image:

@@ -14,7 +14,7 @@ import torch
 from mmaction.datasets import RawframeDataset, VideoDataset
 from mmengine.logging import print_log
 
-from uniformer_mm.launch.errors import UserError
+from uniformer_mm.errors import UserError
 from uniformer_mm.registry import DATASETS
 
 

@@ -5,6 +5,7 @@ the config. Here all of them are made in one place, chosen by the config's ``def
 what a user can get wrong is checked before any work begins.
 """
 
+from ..errors import UserError
 from .config import (
     LIBRARIES,
     Library,
@@ -13,7 +14,7 @@ from .config import (
     check_options,
     load_config,
 )
-from .errors import UserError, run_tool
+from .errors import run_tool
 from .files import check_data, peek_checkpoint, set_resume
 from .runtime import (
     build_runner,

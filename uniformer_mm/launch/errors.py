@@ -16,11 +16,7 @@ import torch.distributed as dist
 from mmengine.registry import build_from_cfg
 
 from uniformer_mm.checkpoints import CheckpointError
-
-
-class UserError(Exception):
-    """Something the user can put right; the message says what and how."""
-
+from uniformer_mm.errors import UserError
 
 _DEBUG = 'UNIFORMER_MM_DEBUG'
 

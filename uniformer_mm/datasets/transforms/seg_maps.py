@@ -4,7 +4,7 @@ import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from uniformer_mm.launch.errors import UserError
+from uniformer_mm.errors import UserError
 from uniformer_mm.registry import TRANSFORMS
 
 IGNORED = 255

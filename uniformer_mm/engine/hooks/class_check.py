@@ -8,7 +8,7 @@ import mmengine
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from uniformer_mm.launch.errors import UserError
+from uniformer_mm.errors import UserError
 from uniformer_mm.registry import HOOKS
 
 from .datasets import datasets_of

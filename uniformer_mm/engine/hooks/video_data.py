@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from uniformer_mm.launch.errors import UserError
+from uniformer_mm.errors import UserError
 from uniformer_mm.registry import HOOKS
 
 from .datasets import datasets_of

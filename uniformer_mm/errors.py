@@ -1,0 +1,5 @@
+"""Errors that end a tool with one message."""
+
+
+class UserError(Exception):
+    """Something the user can put right; the message says what and how."""
