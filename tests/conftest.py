@@ -19,8 +19,9 @@ import uniformer_mm  # noqa: F401  (registers everything and repairs third-party
 
 REPO = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).resolve().parent / 'data'
+HELPERS = DATA.with_name('helpers')
 sys.path[:0] = [
-    str(DATA),
+    str(HELPERS),
     *(str(REPO / 'tools' / name) for name in ('data', 'inference', 'visualization')),
 ]
 

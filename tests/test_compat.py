@@ -20,7 +20,7 @@ from mmengine.logging import HistoryBuffer
 from PIL import Image
 
 from uniformer_mm import compat
-from uniformer_mm.launch import UserError
+from uniformer_mm.cli import UserError
 
 needs_torch_26 = pytest.mark.skipif(
     not compat._torch_reads_weights_only(), reason='torch.load reads everything before torch 2.6'

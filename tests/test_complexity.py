@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from uniformer_mm.complexity import count_complexity, task_forward
+from uniformer_mm.analysis.complexity import count_complexity, task_forward
 from uniformer_mm.models import UniFormer
 
 

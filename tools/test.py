@@ -12,7 +12,7 @@ from pathlib import Path
 import mmengine
 
 import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
-from uniformer_mm import launch
+from uniformer_mm import cli
 
 PICKLES = ('.pkl', '.pickle')
 
@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
         '--interval', type=int, default=1, metavar='N', help='draw every N-th (mmdet draws all)'
     )
     parser.add_argument('--no-pin-memory', action='store_true', help='do not pin memory')
-    launch.add_common_arguments(parser)
+    cli.add_common_arguments(parser)
     return parser.parse_args()
 
 
@@ -53,41 +53,41 @@ def output_files(args: argparse.Namespace) -> tuple[str | None, list[str]]:
         elif args.out.endswith(PICKLES):
             predictions.append(args.out)
         else:
-            raise launch.UserError(f'--out: expected a .json or .pkl file, got {args.out}.')
+            raise cli.UserError(f'--out: expected a .json or .pkl file, got {args.out}.')
     if args.dump is not None:
         if not args.dump.endswith(PICKLES):
-            raise launch.UserError(f'--dump: expected a .pkl file, got {args.dump}.')
+            raise cli.UserError(f'--dump: expected a .pkl file, got {args.dump}.')
         predictions.append(args.dump)
     for file in filter(None, [metrics, *predictions]):
         if Path(file).exists() and not args.overwrite:
-            raise launch.UserError(f'{file} exists already; add --overwrite to replace it.')
+            raise cli.UserError(f'{file} exists already; add --overwrite to replace it.')
     return metrics, predictions
 
 
 def main() -> None:
     args = parse_args()
     metrics_file, prediction_files = output_files(args)
-    cfg, notes = launch.load_config(args.config, args.cfg_options)
+    cfg, notes = cli.load_config(args.config, args.cfg_options)
     if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:
-        raise launch.UserError(f'{args.config} has no test_dataloader and test_evaluator.')
-    launch.set_work_dir(cfg, args.config, args.work_dir)
-    launch.check_data(cfg, ('test',))
-    launch.peek_checkpoint(args.checkpoint)
+        raise cli.UserError(f'{args.config} has no test_dataloader and test_evaluator.')
+    cli.set_work_dir(cfg, args.config, args.work_dir)
+    cli.check_data(cfg, ('test',))
+    cli.peek_checkpoint(args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
 
     if args.show or args.show_dir:
-        launch.set_visualization(
+        cli.set_visualization(
             cfg, args.show, args.show_dir, args.wait_time, args.interval, args.tta
         )
     if args.tta:
-        launch.set_tta(cfg)
+        cli.set_tta(cfg)
     for file in prediction_files:
-        launch.add_dump(cfg, file)
-    notes += launch.set_loaders(cfg, ('test',), args.no_pin_memory)
-    launch.set_hooks(cfg, training=False)
-    notes += launch.prepare_runtime(cfg, args.launcher, args.local_rank)
+        cli.add_dump(cfg, file)
+    notes += cli.set_loaders(cfg, ('test',), args.no_pin_memory)
+    cli.set_hooks(cfg, training=False)
+    notes += cli.prepare_runtime(cfg, args.launcher, args.local_rank)
 
-    runner = launch.build_runner(cfg, notes)
+    runner = cli.build_runner(cfg, notes)
     metrics = runner.test()
     if runner.rank == 0:
         if metrics_file is not None:
@@ -98,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    launch.run_tool(main)
+    cli.run_tool(main)

@@ -9,7 +9,7 @@ Examples:
 import argparse
 
 import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
-from uniformer_mm import launch
+from uniformer_mm import cli
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,21 +42,21 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--deterministic', action='store_true', help='use deterministic algorithms only (slower)'
     )
-    launch.add_common_arguments(parser)
+    cli.add_common_arguments(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    cfg, notes = launch.load_config(args.config, args.cfg_options)
-    launch.set_work_dir(cfg, args.config, args.work_dir)
-    launch.set_amp(cfg, args.amp)
-    launch.check_optimizer(cfg)
+    cfg, notes = cli.load_config(args.config, args.cfg_options)
+    cli.set_work_dir(cfg, args.config, args.work_dir)
+    cli.set_amp(cfg, args.amp)
+    cli.check_optimizer(cfg)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.auto_scale_lr:
         if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
-            raise launch.UserError(
+            raise cli.UserError(
                 '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size.'
             )
         cfg.auto_scale_lr.enable = True
@@ -67,13 +67,13 @@ def main() -> None:
             **({'deterministic': True} if args.deterministic else {}),
         )
     splits = ('train', 'val')
-    launch.check_data(cfg, splits)
-    notes += launch.set_resume(cfg, args.resume)
-    notes += launch.set_loaders(cfg, splits, args.no_pin_memory)
-    launch.set_hooks(cfg, training=True)
-    notes += launch.prepare_runtime(cfg, args.launcher, args.local_rank)
-    launch.build_runner(cfg, notes).train()
+    cli.check_data(cfg, splits)
+    notes += cli.set_resume(cfg, args.resume)
+    notes += cli.set_loaders(cfg, splits, args.no_pin_memory)
+    cli.set_hooks(cfg, training=True)
+    notes += cli.prepare_runtime(cfg, args.launcher, args.local_rank)
+    cli.build_runner(cfg, notes).train()
 
 
 if __name__ == '__main__':
-    launch.run_tool(main)
+    cli.run_tool(main)

@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/models/fpn_uniformer.py',
     '../_base_/datasets/ade20k_512x512_align32.py',
     '../_base_/schedules/ade20k_80k_adamw.py',
-    '../_base_/ade20k_runtime.py',
+    '../_base_/runtimes/ade20k.py',
 ]
 
 # 8 GPUs x 4 = 32 images a step, lr = 2e-4. Published: mIoU 46.6.

@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/models/upernet_uniformer.py',
     '../_base_/datasets/ade20k_512x512.py',
     '../_base_/schedules/ade20k_160k_adamw.py',
-    '../_base_/ade20k_runtime.py',
+    '../_base_/runtimes/ade20k.py',
 ]
 
 # 8 GPUs x 2 = 16 images a step, lr = 6e-5. Published: mIoU 47.6, multi-scale 48.5.

@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/models/cascade-mask-rcnn_uniformer_fpn.py',
     '../_base_/datasets/coco_instance_ms-crop.py',
     '../_base_/schedules/coco_3x_adamw.py',
-    '../_base_/coco_runtime.py',
+    '../_base_/runtimes/coco_det.py',
 ]
 
 # 8 GPUs x 2 = 16 images a step, lr = 1e-4. Published: box AP 52.1, mask AP 45.2.

@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/models/uniformer3d.py',
     '../_base_/datasets/hmdb51_16x4.py',
     '../_base_/schedules/video_bs32_adamw_uniformer.py',
-    '../_base_/video_runtime.py',
+    '../_base_/runtimes/video.py',
 ]
 
 # 8 GPUs x 16 = 128 videos a step, of two clips each; lr = 5e-5. Published top-1: 77.5

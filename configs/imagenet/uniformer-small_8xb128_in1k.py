@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/models/uniformer_cls.py',
     '../_base_/datasets/imagenet_bs128_uniformer_224.py',
     '../_base_/schedules/imagenet_bs1024_adamw_uniformer.py',
-    '../_base_/imagenet_runtime.py',
+    '../_base_/runtimes/imagenet.py',
 ]
 
 # 8 GPUs x 128 = 1024 images a step, lr = 5e-4 x 1024 / 512 = 1e-3. Published top-1: 82.9.

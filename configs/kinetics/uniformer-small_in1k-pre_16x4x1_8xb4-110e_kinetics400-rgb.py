@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/models/uniformer3d.py',
     '../_base_/datasets/kinetics400_16x4.py',
     '../_base_/schedules/video_bs32_adamw_uniformer.py',
-    '../_base_/video_runtime.py',
+    '../_base_/runtimes/video.py',
 ]
 
 # 8 GPUs x 4 = 32 videos a step, of two clips each; lr = 1e-4. Published top-1: 80.8, top-5 94.7.

@@ -1,6 +1,6 @@
 _base_ = [
     '../coco_det/cascade-mask-rcnn_uniformer-s-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py',
-    '../_base_/coco_digits.py',
+    '../_base_/mini/coco_digits.py',
 ]
 
 # The paper's Cascade Mask R-CNN and multi-scale policy on handwritten digits, from the weights of

@@ -1,6 +1,6 @@
 _base_ = [
     '../coco_det/mask-rcnn_uniformer-s-h14_fpn_amp-1x_coco.py',
-    '../_base_/coco_digits.py',
+    '../_base_/mini/coco_digits.py',
 ]
 
 # The paper's Mask R-CNN on handwritten digits, from the weights of the classification demo. Only

@@ -1,6 +1,6 @@
 _base_ = [
     '../ade20k/uniformer-s-g_fpn_8xb4-80k_ade20k-512x512.py',
-    '../_base_/ade20k_digits.py',
+    '../_base_/mini/ade20k_digits.py',
 ]
 
 # The paper's Semantic FPN on handwritten digits, from the weights of the classification demo. Only

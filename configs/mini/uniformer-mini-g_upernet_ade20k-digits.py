@@ -1,6 +1,6 @@
 _base_ = [
     '../ade20k/uniformer-s-g_upernet_8xb2-160k_ade20k-512x512.py',
-    '../_base_/ade20k_digits.py',
+    '../_base_/mini/ade20k_digits.py',
 ]
 
 # The paper's UperNet on handwritten digits, from the weights of the classification demo. Only

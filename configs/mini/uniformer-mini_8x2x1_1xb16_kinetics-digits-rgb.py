@@ -29,7 +29,7 @@ train_pipeline = [
 small_view = [
     dict(type='Resize', scale=(-1, 64)),
     dict(type='CenterCrop', crop_size=64),
-    *_base_.centre_view[2:],
+    *_base_.center_view[2:],
 ]
 val_pipeline, test_pipeline = (
     [pipeline[0], dict(pipeline[1], frame_interval=2), pipeline[2], *small_view]

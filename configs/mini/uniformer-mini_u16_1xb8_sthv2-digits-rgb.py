@@ -23,7 +23,7 @@ val_pipeline = [
     *_base_.val_pipeline[:2],
     dict(type='Resize', scale=(-1, 64)),
     dict(type='CenterCrop', crop_size=64),
-    *_base_.centre_view[2:],
+    *_base_.center_view[2:],
 ]
 test_pipeline = [
     *_base_.test_pipeline[:2],

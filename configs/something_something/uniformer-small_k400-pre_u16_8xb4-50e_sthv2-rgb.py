@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/models/uniformer3d.py',
     '../_base_/datasets/sthv2_u16.py',
     '../_base_/schedules/video_bs32_adamw_uniformer.py',
-    '../_base_/video_runtime.py',
+    '../_base_/runtimes/video.py',
 ]
 
 # 8 GPUs x 4 = 32 videos a step, of two clips each; lr = 2e-4. Published top-1: 67.7, top-5 91.4.

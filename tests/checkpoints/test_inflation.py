@@ -27,7 +27,7 @@ def load(model: UniFormer3D, state: dict, **kwargs) -> dict:
     return model.state_dict()
 
 
-@pytest.mark.parametrize('mode', ['average', 'centre'])
+@pytest.mark.parametrize('mode', ['average', 'center'])
 @pytest.mark.parametrize('frames', [1, 3, 5])
 def test_a_still_clip_gets_the_response_of_its_image(mode, frames):
     weight = torch.rand(8, 3, 5, 5, dtype=torch.float64)
@@ -40,15 +40,15 @@ def test_a_still_clip_gets_the_response_of_its_image(mode, frames):
 
 def test_modes_differ_as_they_say():
     weight = torch.rand(4, 1, 3, 3)
-    average, centre = (inflate_weight(weight, 5, mode) for mode in ('average', 'centre'))
+    average, center = (inflate_weight(weight, 5, mode) for mode in ('average', 'center'))
     assert all(torch.equal(average[:, :, i], weight / 5) for i in range(5))
-    assert torch.equal(centre[:, :, 2], weight)
-    assert not centre[:, :, [0, 1, 3, 4]].any()
-    with pytest.raises(CheckpointError, match="one of average, centre; got 'center'"):
+    assert torch.equal(center[:, :, 2], weight)
+    assert not center[:, :, [0, 1, 3, 4]].any()
+    with pytest.raises(CheckpointError, match="one of average, center; got 'center'"):
         inflate_weight(weight, 5, 'center')
 
 
-@pytest.mark.parametrize('mode', ['average', 'centre'])
+@pytest.mark.parametrize('mode', ['average', 'center'])
 @pytest.mark.parametrize('layout', ['official', 'mm', 'training'])
 def test_every_entry_comes_from_the_file(layout, mode):
     """Kernels are inflated, one- and two-dimensional tensors copied."""

@@ -20,8 +20,8 @@ from small_runs import make_runner
 from tiny_ade import make_ade, shrink, shrink_model, use_data
 from torch import nn
 
-from uniformer_mm import launch
-from uniformer_mm.complexity import count_complexity, task_forward
+from uniformer_mm import cli
+from uniformer_mm.analysis.complexity import count_complexity, task_forward
 
 pytest.importorskip('mmseg')
 
@@ -434,7 +434,7 @@ def test_data(path, cfg) -> None:
 
 def test_multi_scale_test(path, cfg) -> None:
     """--tta: each of six scales of (2048, 512), as it is and mirrored."""
-    launch.set_tta(cfg := Config(cfg.to_dict()))
+    cli.set_tta(cfg := Config(cfg.to_dict()))
     assert cfg.model.type == 'SegTTAModel'
     load, augment = cfg.test_dataloader.dataset.pipeline
     assert (load.type, augment.type) == ('LoadImageFromFile', 'TestTimeAug')
@@ -495,13 +495,13 @@ FULL_SIZE = {f'uniformer-s-h32_{FPN}', f'uniformer-b-g_{UPERNET}'}
 
 
 def make_test_runner(name: str, data: Path, work_dir: Path, tta: bool = False) -> Runner:
-    cfg, _ = launch.load_config(str(leaf(name)), {})
+    cfg, _ = cli.load_config(str(leaf(name)), {})
     use_data(cfg, data)
     shrink(cfg)
     if name not in FULL_SIZE:
         shrink_model(cfg)
     if tta:
-        launch.set_tta(cfg)
+        cli.set_tta(cfg)
     return make_runner(cfg, work_dir)
 
 

@@ -17,8 +17,8 @@ from small_runs import make_runner
 from tiny_coco import make_coco, shrink, use_data
 from torch import nn
 
-from uniformer_mm import launch
-from uniformer_mm.complexity import count_complexity, task_forward
+from uniformer_mm import cli
+from uniformer_mm.analysis.complexity import count_complexity, task_forward
 
 pytest.importorskip('mmdet')
 
@@ -218,10 +218,10 @@ def test_bfloat16_is_an_option(monkeypatch) -> None:
     cfg = read_config(CONFIGS / f'coco_det/{MASK}s-h14{ONE}.py')
     forward = SingleRoIExtractor.forward
     monkeypatch.setattr(SingleRoIExtractor, 'forward', forward)  # to have it restored
-    monkeypatch.setattr(launch.runtime, 'has_accelerator', lambda: True)
-    launch.set_amp(cfg, 'fp16')
+    monkeypatch.setattr(cli.runtime, 'has_accelerator', lambda: True)
+    cli.set_amp(cfg, 'fp16')
     assert SingleRoIExtractor.forward is forward
-    launch.set_amp(cfg, 'bf16')
+    cli.set_amp(cfg, 'bf16')
     assert (cfg.optim_wrapper.type, cfg.optim_wrapper.dtype) == ('AmpOptimWrapper', 'bfloat16')
     assert cfg.optim_wrapper.loss_scale == dict(enabled=False)
     assert SingleRoIExtractor.forward is not forward
@@ -401,7 +401,7 @@ FAST = {f'{MASK}s-h14{THREE}'}
 )
 def test_trains_and_tests(leaf: Path, coco: Path, tmp_path: Path) -> None:
     """One epoch of two steps through the whole recipe at an eighth of the size, in float32."""
-    cfg, _ = launch.load_config(str(leaf), {'train_cfg.max_epochs': 1})
+    cfg, _ = cli.load_config(str(leaf), {'train_cfg.max_epochs': 1})
     use_data(cfg, coco)
     shrink(cfg)
     runner = make_runner(cfg, tmp_path)

@@ -14,8 +14,8 @@ from small_runs import make_runner
 from tiny_pose import make_pose, shrink, use_data
 from torch import nn
 
-from uniformer_mm import launch
-from uniformer_mm.complexity import count_complexity, task_forward
+from uniformer_mm import cli
+from uniformer_mm.analysis.complexity import count_complexity, task_forward
 
 pytest.importorskip('mmpose')
 
@@ -330,7 +330,7 @@ FAST = {name('s', 64, '448x320')}
 )
 def test_trains_and_tests(leaf: Path, coco: Path, tmp_path: Path) -> None:
     """One epoch of three steps through the whole recipe at a reduced size, in float32."""
-    cfg, _ = launch.load_config(str(leaf), {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
+    cfg, _ = cli.load_config(str(leaf), {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
     use_data(cfg, coco)
     shrink(cfg, by=3 if ROWS[leaf.stem].size == MIDDLE else 2)  # a multiple of 32
     cfg.model.backbone.drop_path_rate = 0.0  # a dropped branch has no gradient

@@ -12,8 +12,8 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from torch import nn
 
-from uniformer_mm import launch
-from uniformer_mm.complexity import count_complexity, task_forward
+from uniformer_mm import cli
+from uniformer_mm.analysis.complexity import count_complexity, task_forward
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 LEAVES = sorted(p for p in CONFIGS.rglob('*.py') if '_base_' not in p.parts)
@@ -72,7 +72,7 @@ def test_every_config_is_self_contained(leaf: Path) -> None:
     assert len(text.splitlines()) < 100
     cfg = Config.fromfile(leaf)
     assert cfg.custom_imports == dict(imports=['uniformer_mm'], allow_failed_imports=False)
-    assert cfg.default_scope in launch.LIBRARIES
+    assert cfg.default_scope in cli.LIBRARIES
 
 
 def test_all_models_are_listed(path) -> None:
@@ -288,13 +288,13 @@ def test_trains_and_tests(leaf: Path, image_folder: Path, tmp_path: Path) -> Non
         options[f'{split}_dataloader.batch_size'] = 2
         options[f'{split}_dataloader.num_workers'] = 0
     options['train_dataloader.sampler.round_to'] = 4
-    cfg, notes = launch.load_config(str(leaf), options)
-    launch.set_work_dir(cfg, str(leaf), str(tmp_path))
-    launch.set_amp(cfg, 'off')
-    launch.check_data(cfg, ('train', 'val', 'test'))
-    launch.set_loaders(cfg, ('train', 'val', 'test'))
-    launch.set_hooks(cfg, training=True)
-    runner = launch.build_runner(cfg, notes)
+    cfg, notes = cli.load_config(str(leaf), options)
+    cli.set_work_dir(cfg, str(leaf), str(tmp_path))
+    cli.set_amp(cfg, 'off')
+    cli.check_data(cfg, ('train', 'val', 'test'))
+    cli.set_loaders(cfg, ('train', 'val', 'test'))
+    cli.set_hooks(cfg, training=True)
+    runner = cli.build_runner(cfg, notes)
     assert len(runner.train_dataloader) == 2
     before = {name: p.detach().clone() for name, p in runner.model.named_parameters()}
     runner.train()

@@ -162,7 +162,7 @@ def test_views_are_averaged_as_logits(views, recognizer, mini_data) -> None:
 
 
 def test_mmactions_inferencer(recognizer, mini_data) -> None:
-    """It decodes with decord, leaves the clips of the test and crops the centre."""
+    """It decodes with decord, leaves the clips of the test and crops the center."""
     root = mini_data('kinetics', train=12, val=4)
     _, model, batch = load(recognizer, VIEWS['4x1'], root)
     with torch.no_grad():

@@ -14,7 +14,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from torch import nn
 
-from uniformer_mm.complexity import count_complexity, task_forward
+from uniformer_mm.analysis.complexity import count_complexity, task_forward
 
 pytest.importorskip('mmaction')
 

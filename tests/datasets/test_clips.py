@@ -15,8 +15,8 @@ from tiny_video import moving_bar, show_part, turn, write_frames, write_video
 from torch.utils.data import Dataset
 
 from uniformer_mm.engine import VideoDataHook
-from uniformer_mm.launch import UserError
-from uniformer_mm.launch.errors import explain
+from uniformer_mm.cli import UserError
+from uniformer_mm.cli.messages import explain
 
 PYAV = ('uniformer_mm.PyAVInit', 'uniformer_mm.PyAVDecode')
 DECORD = ('DecordInit', 'DecordDecode')

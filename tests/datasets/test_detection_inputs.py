@@ -10,7 +10,7 @@ from mmengine.config import Config
 from small_runs import make_runner
 from tiny_coco import CLASSES, SIZES, make_coco, shrink, shrink_backbone, use_data
 
-from uniformer_mm import launch
+from uniformer_mm import cli
 
 pytest.importorskip('mmdet')
 
@@ -32,7 +32,7 @@ def make_cfg(repo_root, tmp_path):
     ) -> Config:
         root = make_coco(tmp_path / 'coco', sizes, num_empty=num_empty)
         path = repo_root / f'configs/coco_det/{name}.py'
-        cfg, _ = launch.load_config(str(path), {'train_cfg.max_epochs': 1})
+        cfg, _ = cli.load_config(str(path), {'train_cfg.max_epochs': 1})
         use_data(cfg, root, classes)
         shrink(cfg, by)
         shrink_backbone(cfg)
@@ -121,7 +121,7 @@ def refuse(cfg: Config, work_dir: Path) -> str:
     """Train; return what tools/train.py would print instead of a traceback."""
     with pytest.raises(Exception) as error:  # noqa: B017
         make_runner(cfg, work_dir).train()
-    message = launch.errors.explain(error.value)
+    message = cli.messages.explain(error.value)
     assert message is not None, repr(error.value)
     return message
 

@@ -67,9 +67,9 @@ def test_probabilities() -> None:
 
 def test_shift_is_uniform_in_the_raw_box() -> None:
     box = np.tile(np.float32([[10, 20, 50, 120]]), (MANY, 1))
-    centre = np.tile(np.float32([[30, 70]]), (MANY, 1))
-    out = RandomBBoxShift().transform(dict(bbox=box, bbox_center=centre))
-    shift = (out['bbox_center'] - centre) / [40, 100]
+    center = np.tile(np.float32([[30, 70]]), (MANY, 1))
+    out = RandomBBoxShift().transform(dict(bbox=box, bbox_center=center))
+    shift = (out['bbox_center'] - center) / [40, 100]
     moved = shift[shift.any(1)]
     assert len(moved) / MANY == pytest.approx(0.3, abs=0.01)
     assert out['bbox_center'].dtype == np.float32
@@ -79,7 +79,7 @@ def test_shift_is_uniform_in_the_raw_box() -> None:
 
 
 def test_order_in_the_pipeline() -> None:
-    """A half body replaces the shifted box, whose centre then does not matter."""
+    """A half body replaces the shifted box, whose center then does not matter."""
     from mmpose.registry import TRANSFORMS
 
     with DefaultScope.overwrite_default_scope('mmpose'):
@@ -95,9 +95,9 @@ def test_order_in_the_pipeline() -> None:
         upper_body_ids=list(range(11)),
         lower_body_ids=list(range(11, 17)),
     )
-    centre = half.transform(shift.transform(results))['bbox_center'][0]
+    center = half.transform(shift.transform(results))['bbox_center'][0]
     means = [points[0, :11].mean(0), points[0, 11:].mean(0)]
-    assert any(np.allclose(centre, mean) for mean in means)
+    assert any(np.allclose(center, mean) for mean in means)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 from small_runs import make_runner
 from tiny_pose import DETECTIONS, make_pose, use_data
 
-from uniformer_mm import launch
-from uniformer_mm.launch.errors import explain
+from uniformer_mm import cli
+from uniformer_mm.cli.messages import explain
 
 pytest.importorskip('mmpose')
 
@@ -21,7 +21,7 @@ GOOD = (40, 10, 60, 90)
 
 
 def make_cfg(root: Path) -> Config:
-    cfg, _ = launch.load_config(
+    cfg, _ = cli.load_config(
         str(CONFIG), {'train_cfg.max_epochs': 1, 'model.backbone.init_cfg': None}
     )
     use_data(cfg, root)
@@ -89,13 +89,13 @@ def test_a_missing_detections_file_is_named(tmp_path) -> None:
     root = make_pose(tmp_path / 'data')
     (root / DETECTIONS).unlink()
     cfg = make_cfg(root)
-    with pytest.raises(launch.UserError) as error:
-        launch.check_data(cfg, ('test',))
+    with pytest.raises(cli.UserError) as error:
+        cli.check_data(cfg, ('test',))
     assert str(root / DETECTIONS) in str(error.value)
     assert '--cfg-options test_dataloader.dataset.bbox_file=None' in str(error.value)
-    launch.check_data(cfg, ('train',))
+    cli.check_data(cfg, ('train',))
     cfg.test_dataloader.dataset.bbox_file = None
-    launch.check_data(cfg, ('test',))
+    cli.check_data(cfg, ('test',))
 
 
 def test_annotated_boxes_instead_of_detected_ones(tmp_path) -> None:

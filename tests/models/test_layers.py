@@ -10,7 +10,7 @@ from uniformer_mm.models.layers import (
     window_partition,
     window_reverse,
 )
-from uniformer_mm.models.layers.checkpointing import checkpoint_block
+from uniformer_mm.models.layers.recompute import checkpoint_block
 from uniformer_mm.models.layers.fusion import fuse_block
 
 

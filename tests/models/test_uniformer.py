@@ -49,16 +49,16 @@ def test_every_parameter_gets_a_gradient(arch: str, style: str) -> None:
 @pytest.mark.parametrize('style', STYLES)
 @pytest.mark.parametrize('arch', ARCHS)
 @torch.no_grad()
-def test_fuse_for_inference(arch: str, style: str) -> None:
+def test_fold_for_inference(arch: str, style: str) -> None:
     model = UniFormer(arch, stage3_style=style, window_size=2, layer_scale_init_value=0.5)
     model(torch.randn(2, 3, 64, 64))  # moves the BatchNorm statistics
     model.eval()
     x = torch.randn(1, 3, 64, 96)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    same(model.fuse_for_inference()(x), model(x), 1e-5)
+    same(model.fold_for_inference()(x), model(x), 1e-5)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     model.double()
-    fused = model.fuse_for_inference()
+    fused = model.fold_for_inference()
     same(fused(x.double()), model(x.double()), 1e-12)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
     with pytest.raises(RuntimeError, match='cannot be trained'):

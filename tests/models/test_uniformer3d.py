@@ -53,13 +53,13 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 
 @pytest.mark.parametrize('name', VARIANTS)
 @torch.no_grad()
-def test_fuse_for_inference(name: str) -> None:
+def test_fold_for_inference(name: str) -> None:
     model = mini(**VARIANTS[name]).double()
     random_temporal_attention(model)
     model(torch.randn(2, 3, 4, 64, 64).double())  # moves the BatchNorm statistics
     model.eval()
     x = torch.randn(1, 3, 5, 64, 96).double()
-    fused = model.fuse_for_inference()
+    fused = model.fold_for_inference()
     same(fused(x), model(x), 1e-12)
     batch_norms = [n for n, m in fused.named_modules() if isinstance(m, nn.BatchNorm3d)]
     assert batch_norms == ['norm']

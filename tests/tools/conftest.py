@@ -29,11 +29,11 @@ def tiny_data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='session')
 def tiny_config(repo_root, tiny_data, tmp_path_factory) -> Path:
-    """tests/data/tiny_cls.py on that data."""
+    """tests/helpers/tiny_cls.py on that data."""
     path = tmp_path_factory.mktemp('config') / 'tiny.py'
     path.write_text(
         f"""
-_base_ = [{str(repo_root / 'tests/data/tiny_cls.py')!r}]
+_base_ = [{str(repo_root / 'tests/helpers/tiny_cls.py')!r}]
 data = dict(dataset=dict(data_root={str(tiny_data)!r}))
 train_dataloader = data
 val_dataloader = data

@@ -35,7 +35,7 @@ ENDS = """
 import sys, torch, torch.distributed as dist
 from pathlib import Path
 from torch.nn.parallel import DistributedDataParallel
-from uniformer_mm.launch import run_tool
+from uniformer_mm.cli import run_tool
 
 def threads():
     return [p.joinpath('comm').read_text() for p in Path('/proc/self/task').iterdir()]

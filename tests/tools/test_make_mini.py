@@ -233,7 +233,7 @@ def test_splits_share_neither_scans_nor_photographs() -> None:
         assert left.shape[0] == right.shape[0] == 427
 
 
-def test_a_digit_stays_inside_the_centre_crop() -> None:
+def test_a_digit_stays_inside_the_center_crop() -> None:
     rng = np.random.default_rng(0)
     for glyph, _ in drawing.load_glyphs('val')[:50]:
         ink = drawing.draw_glyph(glyph, imagenet.EXTENT[1], rng)

@@ -19,7 +19,7 @@ def blocks(repo_root: Path) -> list[str]:
 
 
 def test_plain_pytorch_example(blocks: list[str]) -> None:
-    (example,) = [block for block in blocks if 'fuse_for_inference' in block]
+    (example,) = [block for block in blocks if 'fold_for_inference' in block]
     names: dict = {}
     exec(example.replace('800, 1280', '64, 96'), names)
     assert [tuple(m.shape[2:]) for m in names['maps']] == [(16, 24), (8, 12), (4, 6), (2, 3)]

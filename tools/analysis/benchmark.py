@@ -30,7 +30,7 @@ WAYS = {
     'plain': 'attention matrices written out, as in the original code',
     'fused': 'scaled_dot_product_attention, the default',
     'checkpoint': 'fused, all blocks recomputed in the backward pass',
-    'folded': 'fused, after fuse_for_inference()',
+    'folded': 'fused, after fold_for_inference()',
     'compiled': 'folded, then torch.compile',
     'bf16': 'fused, under bfloat16 autocast',
 }
@@ -85,7 +85,7 @@ def build(args: argparse.Namespace, way: str) -> Callable[[], None]:
     )
     model = model.to(args.device).train(args.train)
     if way in ('folded', 'compiled'):
-        model = model.fuse_for_inference()
+        model = model.fold_for_inference()
     if way == 'compiled':
         model = torch.compile(model, fullgraph=True)
     x = torch.randn(args.batch, 3, *args.shape, device=args.device)

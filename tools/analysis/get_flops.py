@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
-from uniformer_mm import launch
-from uniformer_mm.complexity import Complexity, count_complexity, task_forward
+from uniformer_mm import cli
+from uniformer_mm.analysis.complexity import Complexity, count_complexity, task_forward
 
 # The sizes at which papers print the cost.
 SHAPES = {
@@ -46,7 +46,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--json', action='store_true', help='print JSON')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=launch.OptionAction, default={}, metavar='KEY=VALUE'
+        '--cfg-options', nargs='+', action=cli.OptionAction, default={}, metavar='KEY=VALUE'
     )
     return parser.parse_args()
 
@@ -85,7 +85,7 @@ def print_table(cost: Complexity, shape: tuple[int, ...], depth: int) -> None:
 
 def main() -> None:
     args = parse_args()
-    cfg, _ = launch.load_config(args.config, args.cfg_options)
+    cfg, _ = cli.load_config(args.config, args.cfg_options)
     shape = tuple(args.shape) if args.shape else default_shape(cfg)
     if len(shape) == 1:
         shape = shape * 2
@@ -93,7 +93,7 @@ def main() -> None:
         channels = cfg.model.backbone.get('in_channels', 3)
         forward, device = task_forward(cfg.get('default_scope'), shape, channels)
     except ValueError as error:
-        raise launch.UserError(str(error)) from error
+        raise cli.UserError(str(error)) from error
     init_default_scope(cfg.default_scope)
     if 'data_preprocessor' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
@@ -113,4 +113,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    launch.run_tool(main)
+    cli.run_tool(main)

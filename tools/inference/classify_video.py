@@ -1,6 +1,6 @@
 """Classify a video, or every video of a folder, and draw its frames with the likeliest classes.
 
-mmaction2's inferencer does the work, with the clips of the config's test and its centre crop.
+mmaction2's inferencer does the work, with the clips of the config's test and its center crop.
 
 Examples:
     python tools/inference/classify_video.py CONFIG CHECKPOINT dance.mp4 --classes label_map.txt
@@ -27,7 +27,7 @@ from common import (
 )
 
 import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
-from uniformer_mm import launch
+from uniformer_mm import cli
 
 if TYPE_CHECKING:
     from mmaction.apis.inferencers import ActionRecogInferencer
@@ -56,10 +56,10 @@ def read_names(file: Path | None, num_classes: int) -> list[str]:
     if file is None:
         return [f'class {number}' for number in range(num_classes)]
     if not file.is_file():
-        raise launch.UserError(f'There is no file {file}.')
+        raise cli.UserError(f'There is no file {file}.')
     names = file.read_text().splitlines()
     if len(names) != num_classes:
-        raise launch.UserError(f'{file} has {len(names)} names; the model {num_classes} classes.')
+        raise cli.UserError(f'{file} has {len(names)} names; the model {num_classes} classes.')
     return names
 
 
@@ -136,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    launch.run_tool(main)
+    cli.run_tool(main)

@@ -7,9 +7,9 @@ from mmengine.config import Config
 from mmengine.infer import BaseInferencer
 from torch import nn
 
-from uniformer_mm import launch
+from uniformer_mm import cli
 from uniformer_mm.engine import CheckpointGuardHook
-from uniformer_mm.launch.runtime import type_name
+from uniformer_mm.cli.runtime import type_name
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
@@ -38,7 +38,7 @@ def make_parser(description: str, model: str, inputs: str, out_dir: str) -> argp
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=launch.OptionAction,
+        action=cli.OptionAction,
         default={},
         metavar='KEY=VALUE',
         help='change entries of the config',
@@ -52,13 +52,13 @@ def read_config(args: argparse.Namespace, scope: str) -> Config:
     Raises:
         UserError: If the config is not for library ``scope``, or the checkpoint is damaged.
     """
-    cfg, _ = launch.load_config(args.config, args.cfg_options)
+    cfg, _ = cli.load_config(args.config, args.cfg_options)
     if cfg.get('default_scope') != scope:
-        raise launch.UserError(
+        raise cli.UserError(
             f'{args.config} is no config for {scope}: its default_scope is '
             f'{cfg.get("default_scope")!r}.'
         )
-    launch.peek_checkpoint(args.checkpoint)
+    cli.peek_checkpoint(args.checkpoint)
     return cfg
 
 
@@ -71,10 +71,10 @@ def find_files(path: Path, extensions: tuple[str, ...] = IMAGES, kind: str = 'im
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise launch.UserError(f'There is no {kind} or folder {path}.')
+        raise cli.UserError(f'There is no {kind} or folder {path}.')
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in extensions)
     if not files:
-        raise launch.UserError(f'{path} holds no {kind} ({", ".join(extensions)}).')
+        raise cli.UserError(f'{path} holds no {kind} ({", ".join(extensions)}).')
     return files
 
 
@@ -86,9 +86,9 @@ def refuse_to_overwrite(results: list[Path], overwrite: bool) -> None:
     """
     for i, result in enumerate(results):
         if result in results[:i]:
-            raise launch.UserError(f'Two of the inputs would be written to {result}: rename one.')
+            raise cli.UserError(f'Two of the inputs would be written to {result}: rename one.')
         if result.exists() and not overwrite:
-            raise launch.UserError(f'{result} exists already; add --overwrite to replace it.')
+            raise cli.UserError(f'{result} exists already; add --overwrite to replace it.')
 
 
 def report_skipped(skipped: list[str], total: int, kind: str = 'images') -> None:
@@ -98,7 +98,7 @@ def report_skipped(skipped: list[str], total: int, kind: str = 'images') -> None
         UserError: Lists them.
     """
     if skipped:
-        raise launch.UserError(
+        raise cli.UserError(
             f'{len(skipped)} of {total} {kind} were skipped:\n  ' + '\n  '.join(skipped)
         )
 

@@ -13,7 +13,7 @@ import cv2
 from common import find_files, make_parser, read_config, refuse_to_overwrite, report_skipped, strict
 
 import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
-from uniformer_mm import launch
+from uniformer_mm import cli
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    launch.run_tool(main)
+    cli.run_tool(main)

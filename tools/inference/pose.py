@@ -18,7 +18,7 @@ import cv2
 from common import find_files, make_parser, read_config, refuse_to_overwrite, report_skipped, strict
 
 import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
-from uniformer_mm import launch
+from uniformer_mm import cli
 
 PERSON_CATEGORY, PERSON_LABEL = 1, 0
 
@@ -84,9 +84,9 @@ def read_boxes(path: Path, images: list[Path], score_thr: float) -> dict[Path, l
                     by_number.setdefault(found['image_id'], []).append(box)
             by_image = {image: by_number.get(int(image.stem), []) for image in images}
     except FileNotFoundError as error:
-        raise launch.UserError(f'There is no file of boxes {error.filename}.') from error
+        raise cli.UserError(f'There is no file of boxes {error.filename}.') from error
     except (ValueError, KeyError, TypeError) as error:
-        raise launch.UserError(
+        raise cli.UserError(
             f'--boxes {path}: expected COCO results, a list of image_id, category_id, bbox (x, y, '
             'width, height) and score, for images whose names are numbers, or the preds folder of '
             f'tools/inference/detect.py ({type(error).__name__}: {error}).'
@@ -106,7 +106,7 @@ def main() -> None:
     args = parse_args()
     cfg = read_config(args, 'mmpose')
     if cfg.get('data_mode') != 'topdown':
-        raise launch.UserError(f'{args.config} is no top-down model: it takes no boxes.')
+        raise cli.UserError(f'{args.config} is no top-down model: it takes no boxes.')
     images = find_files(args.input)
     pictures = [args.out_dir / 'vis' / image.name for image in images]
     predictions = [args.out_dir / 'preds' / f'{image.stem}.json' for image in images]
@@ -114,7 +114,7 @@ def main() -> None:
     refuse_to_overwrite(results, args.overwrite)
     for box in args.box or []:
         if not has_area(box):
-            raise launch.UserError(f'--box {box}: expected X1 < X2 and Y1 < Y2.')
+            raise cli.UserError(f'--box {box}: expected X1 < X2 and Y1 < Y2.')
     people = dict.fromkeys(images, args.box or [])
     if args.boxes is not None:
         people = read_boxes(args.boxes, images, args.box_thr)
@@ -149,4 +149,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    launch.run_tool(main)
+    cli.run_tool(main)

@@ -30,7 +30,7 @@ from mmengine.config import Config
 from PIL import Image
 
 import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
-from uniformer_mm import launch
+from uniformer_mm import cli
 
 if TYPE_CHECKING:
     from mmseg.apis import MMSegInferencer
@@ -82,7 +82,7 @@ def build_inferencer(cfg: Config, checkpoint: str, device: str | None) -> 'MMSeg
     meta = {key: dataset.metainfo[key] for key in ('classes', 'palette')}
     num_classes = inferencer.model.decode_head.num_classes
     if len(meta['classes']) != num_classes:
-        raise launch.UserError(
+        raise cli.UserError(
             f'The model tells {num_classes} classes apart, the data set of the config has '
             f'{len(meta["classes"])}: give names and colours with test_dataloader.dataset.metainfo.'
         )
@@ -216,4 +216,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    launch.run_tool(main)
+    cli.run_tool(main)

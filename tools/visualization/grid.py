@@ -43,7 +43,7 @@ def check_files(*files: str | Path) -> None:
 
 
 def save_rows(pictures: list[np.ndarray], out: Path, width: int) -> None:
-    """Write pictures of equal height in rows, each as many as ``width`` pixels hold, centred.
+    """Write pictures of equal height in rows, each as many as ``width`` pixels hold, centered.
 
     Args:
         pictures: (H, W, 3) uint8, RGB.

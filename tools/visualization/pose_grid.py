@@ -50,7 +50,7 @@ def draw_image(
     if not people:
         return picture
     instances = InstanceData(
-        # Pixel centres are integers.
+        # Pixel centers are integers.
         keypoints=np.concatenate([p['keypoints'] for p in people]) * scale + (scale - 1) / 2,
         keypoint_scores=np.concatenate([p['keypoint_scores'] for p in people]),
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 from .errors import CheckpointError
 from .names import fold_blocks
 
-INFLATIONS = ('average', 'centre')
+INFLATIONS = ('average', 'center')
 
 
 def inflate_weight(weight: Tensor, frames: int, mode: str = 'average') -> Tensor:
@@ -23,7 +23,7 @@ def inflate_weight(weight: Tensor, frames: int, mode: str = 'average') -> Tensor
         weight: Kernel of shape (C_out, C_in, H, W).
         frames: Length T of the time axis.
         mode: ``'average'``, the original's rule: every frame gets the kernel divided by T; or
-            ``'centre'``: the frame in the middle gets it, the others zeros. Defaults to
+            ``'center'``: the frame in the middle gets it, the others zeros. Defaults to
             ``'average'``.
 
     Returns:

@@ -56,7 +56,7 @@ def load_backbone(
         adapt_stem: Allow another number of input channels; see :func:`adapt_stem_weight`.
             Defaults to False.
         inflate: How the kernels of an image network are inflated for clips: ``'average'`` or
-            ``'centre'``. Defaults to None, which is the original's ``'average'``.
+            ``'center'``. Defaults to None, which is the original's ``'average'``.
 
     Raises:
         CheckpointError: If the file cannot be read, does not fit, or was trained with another

@@ -78,6 +78,6 @@ class BatchMixFlip:
         side = np.sqrt(1 - np.random.beta(self.cutmix_alpha, self.cutmix_alpha))
         edges = []
         for length in (img_h, img_w):
-            centre, half = np.random.randint(length), int(length * side) // 2
-            edges += [max(centre - half, 0), min(centre + half, length)]
+            center, half = np.random.randint(length), int(length * side) // 2
+            edges += [max(center - half, 0), min(center + half, length)]
         return tuple(edges)

@@ -36,6 +36,6 @@ train_dataloader = dict(
         seed=0,
     ),
 )
-# The base's pipeline is the authors': bicubic to a short side of 256 = 224 / 0.875, centre crop.
+# The base's pipeline is the authors': bicubic to a short side of 256 = 224 / 0.875, center crop.
 val_dataloader = dict(batch_size=128, num_workers=8)
 test_dataloader = val_dataloader

@@ -13,13 +13,13 @@ val_pipeline = [
     dict(type='uniformer_mm.PyAVInit'),
     dict(sample, test_mode=True),
     dict(type='uniformer_mm.PyAVDecode'),
-    *_base_.centre_view,
+    *_base_.center_view,
 ]
 test_pipeline = [
     dict(type='uniformer_mm.PyAVInit'),
     dict(sample, test_mode=True, num_clips=4),
     dict(type='uniformer_mm.PyAVDecode'),
-    *_base_.centre_view,
+    *_base_.center_view,
 ]
 
 train_dataloader = dict(

@@ -10,7 +10,7 @@ train_pipeline = [
 val_pipeline = [
     dict(type='UniformSample', clip_len=16, test_mode=True),
     dict(type='RawFrameDecode'),
-    *_base_.centre_view,
+    *_base_.center_view,
 ]
 test_pipeline = [
     dict(type='UniformSample', clip_len=16, test_mode=True),

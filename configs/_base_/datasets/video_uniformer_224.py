@@ -17,7 +17,7 @@ augmentation = [
     dict(type='PackActionInputs'),
 ]
 # The authors validate on a random scale and place; one fixed view lets epochs be compared.
-centre_view = [
+center_view = [
     dict(type='Resize', scale=(-1, 224)),
     dict(type='CenterCrop', crop_size=224),
     dict(type='FormatShape', input_format='NCTHW'),

@@ -40,7 +40,7 @@ def outline(ink: np.ndarray) -> list[np.ndarray]:
 
 
 def _outline_mask(mask: np.ndarray) -> list[np.ndarray]:
-    """Polygons through the centres of the border pixels of ``mask``, without specks."""
+    """Polygons through the centers of the border pixels of ``mask``, without specks."""
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     contours = [
         (contour[:, 0], node[3] >= 0)

@@ -31,7 +31,7 @@ def make(root: Path, seed: int, counts: dict[str, int]) -> None:
             glyph, label = next(drawn)
             image = random_background(photos, (SIDE, SIDE), rng)
             ink = draw_glyph(glyph, int(rng.integers(*EXTENT, endpoint=True)), rng)
-            # Anywhere that a centre crop of 7/8 keeps.
+            # Anywhere that a center crop of 7/8 keeps.
             margin = SIDE // 16
             top, left = (int(rng.integers(margin, SIDE - margin - side + 1)) for side in ink.shape)
             paint(image, ink, top, left, rng)

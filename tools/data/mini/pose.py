@@ -197,7 +197,7 @@ class _Drawing:
 
 def arrange(shape: tuple[int, int], rng: np.random.Generator) -> list[Figure]:
     """People for an image of ``shape``, from back to front, that do not hide each other."""
-    figures, centres = [], []
+    figures, centers = [], []
     for height in np.sort(rng.uniform(*HEIGHT, rng.integers(*PEOPLE, endpoint=True))):
         for _ in range(20):
             figure = random_figure(height, rng)
@@ -206,15 +206,15 @@ def arrange(shape: tuple[int, int], rng: np.random.Generator) -> list[Figure]:
             # Up to an eighth of a person may lie outside the image.
             corner = rng.uniform(-size / 8, np.array(shape[::-1]) - size * 7 / 8)
             middle = corner + size / 2
-            if all(abs(middle - c)[0] > 0.45 * (size[0] + s[0]) / 2 + 12 for c, s in centres):
+            if all(abs(middle - c)[0] > 0.45 * (size[0] + s[0]) / 2 + 12 for c, s in centers):
                 figures.append(figure._replace(joints=figure.joints - lower + corner))
-                centres.append((middle, size))
+                centers.append((middle, size))
                 break
     return figures
 
 
 def label(figure: Figure, visible: np.ndarray) -> np.ndarray:
-    """Keypoints as COCO has them: (17, 3) of x, y and 0, 1 or 2; pixel centres are integers."""
+    """Keypoints as COCO has them: (17, 3) of x, y and 0, 1 or 2; pixel centers are integers."""
     height, width = visible.shape
     x, y = figure.joints.T
     is_inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)

@@ -20,7 +20,7 @@ def _check_prob(prob: float) -> None:
 
 @TRANSFORMS.register_module()
 class RandomBBoxShift(BaseTransform):
-    """Move the centres of boxes by a uniform share of their width and height.
+    """Move the centers of boxes by a uniform share of their width and height.
 
     To be placed right after mmpose's ``GetBBoxCenterScale``, before anything replaces the box.
 

@@ -37,7 +37,7 @@ from ..layers import (
     SplitBlock,
     channel_layer_norm,
 )
-from ..layers.checkpointing import checkpoint_block
+from ..layers.recompute import checkpoint_block
 from ..layers.fusion import fuse_block, fuse_conv_bn_pairs
 
 NUM_STAGES = 4
@@ -419,7 +419,7 @@ class UniFormer(BaseModule):
     def train(self, mode: bool = True) -> 'UniFormer':
         """Set the mode; frozen parts and, with ``norm_eval``, BatchNorms stay in eval."""
         if mode and self._fused:
-            raise RuntimeError('a backbone made by fuse_for_inference() cannot be trained')
+            raise RuntimeError('a backbone made by fold_for_inference() cannot be trained')
         super().train(mode)
         self._apply_style()
         if mode:
@@ -492,7 +492,7 @@ class UniFormer(BaseModule):
 
     # Inference
 
-    def fuse_for_inference(self) -> 'UniFormer':
+    def fold_for_inference(self) -> 'UniFormer':
         """Return an equivalent copy for inference only, equal up to rounding.
 
         BatchNorms in front of pointwise convolutions, those behind the convolutions of

@@ -45,8 +45,8 @@ def _fold_residual(conv: nn.Conv2d | nn.Conv3d) -> nn.Module:
         dtype=conv.weight.dtype,
     )
     plain.load_state_dict(conv.state_dict())
-    centre = tuple(k // 2 for k in conv.kernel_size)
-    plain.weight[(slice(None), 0, *centre)] += 1
+    center = tuple(k // 2 for k in conv.kernel_size)
+    plain.weight[(slice(None), 0, *center)] += 1
     return plain
 
 

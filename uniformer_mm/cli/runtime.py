@@ -17,7 +17,8 @@ from torch import nn
 
 from uniformer_mm import compat
 
-from .errors import UserError, explain_registry
+from ..errors import UserError
+from .messages import explain_registry
 
 LOADERS = {'train': 'train_dataloader', 'val': 'val_dataloader', 'test': 'test_dataloader'}
 

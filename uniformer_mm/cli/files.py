@@ -11,7 +11,7 @@ from mmengine.config import Config, ConfigDict
 from uniformer_mm.checkpoints import CheckpointError, check_file
 from uniformer_mm.compat import load_weights_only
 
-from .errors import UserError
+from ..errors import UserError
 from .runtime import LOADERS
 
 

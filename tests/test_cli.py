@@ -8,20 +8,20 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 
-from uniformer_mm import launch
-from uniformer_mm.launch import UserError
+from uniformer_mm import cli
+from uniformer_mm.cli import UserError
 
-LIBRARIES = list(launch.LIBRARIES)
+LIBRARIES = list(cli.LIBRARIES)
 
 
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch):
-    monkeypatch.setattr(launch.runtime, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(cli.runtime, 'get_device', lambda: 'cpu')
 
 
 @pytest.fixture
 def gpu(monkeypatch, no_gpu):
-    monkeypatch.setattr(launch.runtime, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(cli.runtime, 'get_device', lambda: 'cuda')
 
 
 def make(**entries) -> Config:
@@ -35,35 +35,35 @@ def make(**entries) -> Config:
 def test_amp_modes(start, gpu):
     wrapper = {'type': start, 'optimizer': {'type': 'SGD'}}
     fp16, bf16, off, none = (make(optim_wrapper=dict(wrapper)) for _ in range(4))
-    launch.set_amp(fp16, 'fp16')
+    cli.set_amp(fp16, 'fp16')
     assert fp16.optim_wrapper.type == 'AmpOptimWrapper'
     assert (fp16.optim_wrapper.dtype, fp16.optim_wrapper.loss_scale) == ('float16', 'dynamic')
-    launch.set_amp(bf16, 'bf16')
+    cli.set_amp(bf16, 'bf16')
     assert bf16.optim_wrapper.dtype == 'bfloat16'
     assert bf16.optim_wrapper.loss_scale == {'enabled': False}
-    launch.set_amp(bf16, 'off')
+    cli.set_amp(bf16, 'off')
     assert bf16.optim_wrapper == {'type': 'OptimWrapper', 'optimizer': {'type': 'SGD'}}
-    launch.set_amp(off, 'off')
+    cli.set_amp(off, 'off')
     assert off.optim_wrapper.type == 'OptimWrapper'
-    launch.set_amp(none, None)
+    cli.set_amp(none, None)
     assert none.optim_wrapper == wrapper
 
 
 def test_amp_keeps_the_loss_scale_of_the_config(gpu):
     cfg = make(optim_wrapper={'type': 'AmpOptimWrapper', 'loss_scale': 512.0})
-    launch.set_amp(cfg, 'fp16')
+    cli.set_amp(cfg, 'fp16')
     assert cfg.optim_wrapper.loss_scale == 512.0
 
 
 def test_amp_needs_a_gpu_and_a_plain_wrapper():
     fp16 = make(optim_wrapper={'type': 'AmpOptimWrapper'})
     with pytest.raises(UserError, match='trains in fp16, which needs a GPU; add --amp off'):
-        launch.set_amp(fp16, None)
-    launch.set_amp(fp16, 'off')
+        cli.set_amp(fp16, None)
+    cli.set_amp(fp16, 'off')
     with pytest.raises(UserError, match='ApexOptimWrapper'):
-        launch.set_amp(make(optim_wrapper={'type': 'ApexOptimWrapper'}), 'bf16')
+        cli.set_amp(make(optim_wrapper={'type': 'ApexOptimWrapper'}), 'bf16')
     with pytest.raises(UserError, match='no optim_wrapper'):
-        launch.set_amp(make(), None)
+        cli.set_amp(make(), None)
 
 
 # --- options ---
@@ -87,7 +87,7 @@ def test_misspelt_options(option, hint):
         hooks=[{'interval': 1}],
     )
     with pytest.raises(UserError) as error:
-        launch.check_options(cfg, {option: 1})
+        cli.check_options(cfg, {option: 1})
     assert hint in str(error.value)
 
 
@@ -104,7 +104,7 @@ def test_new_options_are_added_and_named(tmp_path):
         '+model.backbone.window_sizes': 7,
         'model.backbone.window_size': 7,
     }
-    cfg, (note,) = launch.load_config(str(config), options)
+    cfg, (note,) = cli.load_config(str(config), options)
     assert cfg.model.backbone.init_cfg.checkpoint == 'a.pth'
     assert cfg.model.backbone.window_sizes == 7
     assert cfg.load_from == 'b.pth'
@@ -116,14 +116,14 @@ def test_option_inside_a_value(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text("model = dict(type='A')\n")
     with pytest.raises(UserError, match='--cfg-options'):
-        launch.load_config(str(config), {'model.type.name': 1})
+        cli.load_config(str(config), {'model.type.name': 1})
 
 
 def test_unreadable_config(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text('model = dict(\n')
     with pytest.raises(UserError, match='cannot be read: SyntaxError'):
-        launch.load_config(str(config))
+        cli.load_config(str(config))
 
 
 # --- loaders and hooks ---
@@ -135,7 +135,7 @@ def test_mmpretrain_loader_defaults(gpu):
         train_dataloader={'num_workers': 4},
         val_dataloader={'num_workers': 0, 'collate_fn': {'type': 'mine'}},
     )
-    launch.set_loaders(cfg, ('train', 'val', 'test'))
+    cli.set_loaders(cfg, ('train', 'val', 'test'))
     assert cfg.train_dataloader.collate_fn.type == 'default_collate'
     assert cfg.val_dataloader.collate_fn.type == 'mine'
     assert cfg.train_dataloader.pin_memory
@@ -148,7 +148,7 @@ def test_mmpretrain_loader_defaults(gpu):
 def test_other_loaders_keep_their_collate(scope):
     loader = {'num_workers': 2, 'persistent_workers': True, 'pin_memory': True}
     cfg = make(default_scope=scope, val_dataloader=loader)
-    launch.set_loaders(cfg, ('val',))
+    cli.set_loaders(cfg, ('val',))
     assert 'collate_fn' not in cfg.val_dataloader
     assert cfg.val_dataloader.persistent_workers
     assert not cfg.val_dataloader.pin_memory  # torch warns otherwise
@@ -157,7 +157,7 @@ def test_other_loaders_keep_their_collate(scope):
 def test_hooks_are_added_once():
     cfg = make(custom_hooks=[{'type': 'EMAHook'}, {'type': 'uniformer_mm.CheckpointGuardHook'}])
     for _ in range(2):
-        launch.set_hooks(cfg, training=True)
+        cli.set_hooks(cfg, training=True)
         assert [hook['type'] for hook in cfg.custom_hooks] == [
             'EMAHook',
             'uniformer_mm.CheckpointGuardHook',
@@ -165,7 +165,7 @@ def test_hooks_are_added_once():
             'uniformer_mm.FiniteLossHook',
         ]
     cfg = make()
-    launch.set_hooks(cfg, training=False)
+    cli.set_hooks(cfg, training=False)
     assert [hook['type'] for hook in cfg.custom_hooks] == ['uniformer_mm.CheckpointGuardHook']
 
 
@@ -181,10 +181,10 @@ def test_visualization_hooks_take_their_arguments(scope, has_hook, tmp_path, mon
     from mmengine.registry import HOOKS
     from mmengine.visualization import Visualizer
 
-    kind = launch.LIBRARIES[scope].visualization[0]
+    kind = cli.LIBRARIES[scope].visualization[0]
     hooks = {'visualization': {'type': kind}} if has_hook else {}
     cfg = make(default_scope=scope, default_hooks=hooks)
-    launch.set_visualization(cfg, False, 'pictures', wait_time=1.0, interval=3, tta=False)
+    cli.set_visualization(cfg, False, 'pictures', wait_time=1.0, interval=3, tta=False)
     Visualizer.get_instance(f'visualizer_{scope}_{has_hook}')
     with HOOKS.switch_scope_and_registry(scope) as registry:
         hook = registry.build(cfg.default_hooks.visualization)
@@ -198,14 +198,14 @@ def test_visualization_hooks_take_their_arguments(scope, has_hook, tmp_path, mon
 def test_segmentation_pictures_need_a_local_backend():
     visualizer = {'type': 'SegLocalVisualizer', 'vis_backends': [{'type': 'WandbVisBackend'}]}
     cfg = make(default_scope='mmseg', visualizer=visualizer)
-    launch.set_visualization(cfg, False, 'pictures', 1.0, 1, tta=False)
+    cli.set_visualization(cfg, False, 'pictures', 1.0, 1, tta=False)
     assert cfg.visualizer.vis_backends == [{'type': 'LocalVisBackend'}]
 
 
 def test_visualization_that_cannot_be():
     for scope, tta in (('mmaction', False), ('mmpretrain', True), ('mmyolo', False)):
         with pytest.raises(UserError, match='--show'):
-            launch.set_visualization(make(default_scope=scope), True, None, 1.0, 1, tta)
+            cli.set_visualization(make(default_scope=scope), True, None, 1.0, 1, tta)
 
 
 @pytest.mark.parametrize('scope', ['mmpretrain', 'mmdet'])
@@ -213,7 +213,7 @@ def test_default_tta_flips(scope):
     pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}]
     dataset = {'type': 'RepeatDataset', 'dataset': {'pipeline': pipeline}}
     cfg = make(default_scope=scope, model={'type': 'Model'}, test_dataloader={'dataset': dataset})
-    launch.set_tta(cfg)
+    cli.set_tta(cfg)
     assert cfg.model.module == {'type': 'Model'}
     load, tta = cfg.test_dataloader.dataset.dataset.pipeline
     assert tta['type'] == 'TestTimeAug'
@@ -232,7 +232,7 @@ def test_tta_of_the_config_and_averaged_weights():
         test_dataloader={'dataset': {'pipeline': []}},
         custom_hooks=[{'type': 'EMAHook'}, {'type': 'Other'}],
     )
-    launch.set_tta(cfg)
+    cli.set_tta(cfg)
     assert cfg.model == {'type': 'SegTTAModel', 'module': {'type': 'Model'}}
     assert cfg.test_dataloader.dataset.pipeline == [{'type': 'Mine'}]
     assert [hook['type'] for hook in cfg.custom_hooks] == ['Other']
@@ -241,19 +241,19 @@ def test_tta_of_the_config_and_averaged_weights():
 def test_tta_that_cannot_be():
     data = {'test_dataloader': {'dataset': {'pipeline': []}}, 'model': {}}
     with pytest.raises(UserError, match='flip_test'):
-        launch.set_tta(make(default_scope='mmpose', **data))
+        cli.set_tta(make(default_scope='mmpose', **data))
     hooks = [{'type': 'EMAHook', 'evaluate_on_ema': False}]
     pipeline = {'tta_pipeline': [], 'tta_model': {'type': 'A'}}
     with pytest.raises(UserError, match='averaged'):
         data['test_dataloader']['dataset']['pipeline'] = [{'type': 'PackInputs'}]
-        launch.set_tta(make(default_scope='mmpretrain', custom_hooks=hooks, **data, **pipeline))
+        cli.set_tta(make(default_scope='mmpretrain', custom_hooks=hooks, **data, **pipeline))
 
 
 @pytest.mark.parametrize('scope', LIBRARIES)
 @pytest.mark.parametrize('several', [False, True])
 def test_dump(scope, several):
     cfg = make(default_scope=scope, test_evaluator=[{'type': 'A'}] if several else {'type': 'A'})
-    launch.add_dump(cfg, 'out.pkl')
+    cli.add_dump(cfg, 'out.pkl')
     kind = 'DumpDetResults' if scope == 'mmdet' else 'DumpResults'
     assert cfg.test_evaluator == [{'type': 'A'}, {'type': kind, 'out_file_path': 'out.pkl'}]
 
@@ -261,7 +261,7 @@ def test_dump(scope, several):
 def test_dump_is_of_the_averaged_weights():
     ema = {'type': 'EMAHook', 'evaluate_on_ema': True, 'evaluate_on_origin': True}
     cfg = make(default_scope='mmpretrain', test_evaluator={'type': 'A'}, custom_hooks=[ema])
-    launch.add_dump(cfg, 'out.pkl')
+    cli.add_dump(cfg, 'out.pkl')
     assert cfg.custom_hooks == [{**ema, 'evaluate_on_origin': False}]
 
 
@@ -283,7 +283,7 @@ def work_dir(tmp_path):
 
 def test_auto_resume_takes_the_newest_whole_checkpoint(work_dir):
     cfg = make(work_dir=str(work_dir))
-    skipped, note = launch.set_resume(cfg, 'auto')
+    skipped, note = cli.set_resume(cfg, 'auto')
     assert 'epoch_2.pth' in skipped
     assert 'epoch 1, iteration 4' in note
     assert (cfg.resume, cfg.load_from) == (True, str(work_dir / 'epoch_1.pth'))
@@ -292,7 +292,7 @@ def test_auto_resume_takes_the_newest_whole_checkpoint(work_dir):
 
 def test_auto_resume_from_nothing(tmp_path):
     cfg = make(work_dir=str(tmp_path / 'new'), load_from=None)
-    (note,) = launch.set_resume(cfg, 'auto')
+    (note,) = cli.set_resume(cfg, 'auto')
     assert 'no checkpoint yet: training starts anew' in note
     assert not cfg.resume
 
@@ -300,28 +300,28 @@ def test_auto_resume_from_nothing(tmp_path):
 def test_auto_resume_with_only_damaged_checkpoints(work_dir):
     (work_dir / 'epoch_1.pth').write_bytes(b'')
     with pytest.raises(UserError, match='no checkpoint in .* can be read'):
-        launch.set_resume(make(work_dir=str(work_dir)), 'auto')
+        cli.set_resume(make(work_dir=str(work_dir)), 'auto')
 
 
 def test_resume_in_the_config_is_the_same(work_dir):
     cfg = make(work_dir=str(work_dir), resume=True)
-    launch.set_resume(cfg, None)
+    cli.set_resume(cfg, None)
     assert cfg.load_from == str(work_dir / 'epoch_1.pth')
 
 
 def test_nothing_is_overwritten(work_dir, tmp_path_factory):
     cfg = make(work_dir=str(work_dir))
     with pytest.raises(UserError, match='holds the checkpoints of another run'):
-        launch.set_resume(cfg, None)
+        cli.set_resume(cfg, None)
     other = tmp_path_factory.mktemp('other') / 'epoch_9.pth'
     torch.save({'meta': {'epoch': 9}}, other)
     with pytest.raises(UserError, match='Choose another --work-dir'):
-        launch.set_resume(cfg, str(other))
+        cli.set_resume(cfg, str(other))
     for file in work_dir.glob('*.pth'):
         file.unlink()
     (work_dir / 'best_accuracy_top1_epoch_1.pth').touch()
     with pytest.raises(UserError, match='best_accuracy'):
-        launch.set_resume(cfg, None)
+        cli.set_resume(cfg, None)
 
 
 # --- data ---
@@ -340,13 +340,13 @@ def test_nothing_is_overwritten(work_dir, tmp_path_factory):
 def test_missing_data_folder(dataset, tmp_path):
     dataset = json.loads(json.dumps(dataset).replace('{}', str(tmp_path)))
     with pytest.raises(UserError, match=f'val data folder {tmp_path}/no does not exist'):
-        launch.check_data(make(val_dataloader={'dataset': dataset}), ('train', 'val'))
+        cli.check_data(make(val_dataloader={'dataset': dataset}), ('train', 'val'))
 
 
 def test_data_elsewhere_is_not_checked(tmp_path):
     datasets = [{'data_root': 's3://bucket'}, {'data_root': str(tmp_path), 'data_prefix': 'no'}]
     for dataset in datasets:
-        launch.check_data(make(train_dataloader={'dataset': dataset}), ('train',))
+        cli.check_data(make(train_dataloader={'dataset': dataset}), ('train',))
 
 
 # --- errors ---
@@ -362,20 +362,20 @@ def fail(error):
 def test_what_is_and_is_not_explained(capsys, monkeypatch):
     monkeypatch.delenv('RANK', raising=False)
     with pytest.raises(SystemExit, match='^error: mend this$'):
-        launch.run_tool(fail(UserError('mend this')))
+        cli.run_tool(fail(UserError('mend this')))
     with pytest.raises(ZeroDivisionError):
-        launch.run_tool(fail(ZeroDivisionError()))
+        cli.run_tool(fail(ZeroDivisionError()))
     with pytest.raises(SystemExit) as stop:
-        launch.run_tool(fail(KeyboardInterrupt()))
+        cli.run_tool(fail(KeyboardInterrupt()))
     assert stop.value.code == 130
     monkeypatch.setenv('RANK', '3')
     with pytest.raises(SystemExit, match=r'^\[rank 3\] error: mend this$'):
-        launch.run_tool(fail(UserError('mend this')))
+        cli.run_tool(fail(UserError('mend this')))
 
 
 def test_error_in_a_data_worker():
     text = 'Caught FileNotFoundError in DataLoader worker process 0.\nOriginal Traceback ...\n'
-    message = launch.errors.explain(
+    message = cli.messages.explain(
         FileNotFoundError(f"{text}FileNotFoundError: No such file: 'a.png'\n")
     )
     assert message.startswith("FileNotFoundError: No such file: 'a.png'")
@@ -387,18 +387,18 @@ def test_error_in_a_data_worker():
 def test_launcher_that_did_not_launch(monkeypatch):
     monkeypatch.delenv('SLURM_PROCID', raising=False)
     with pytest.raises(UserError, match='SLURM_PROCID is not set'):
-        launch.prepare_runtime(make(), 'slurm', 0)
+        cli.prepare_runtime(make(), 'slurm', 0)
     monkeypatch.setenv('SLURM_PROCID', '0')
     with pytest.raises(UserError, match='needs a GPU'):
-        launch.prepare_runtime(make(), 'slurm', 0)
+        cli.prepare_runtime(make(), 'slurm', 0)
 
 
 def test_gloo_without_a_gpu(monkeypatch):
     started = []
-    monkeypatch.setattr(launch.runtime.dist, 'init_process_group', started.append)
+    monkeypatch.setattr(cli.runtime.dist, 'init_process_group', started.append)
     monkeypatch.setenv('RANK', '0')
     cfg = make(find_unused_parameters=True, env_cfg=ConfigDict(cudnn_benchmark=True))
-    (note,) = launch.prepare_runtime(cfg, 'pytorch', 0)
+    (note,) = cli.prepare_runtime(cfg, 'pytorch', 0)
     assert 'gloo' in note
     assert started == ['gloo']
     assert cfg.env_cfg.dist_cfg.backend == 'gloo'
@@ -409,5 +409,5 @@ def test_gloo_without_a_gpu(monkeypatch):
 def test_gpu_runs_are_left_to_mmengine(gpu, monkeypatch):
     monkeypatch.setenv('RANK', '0')
     cfg = make()
-    assert launch.prepare_runtime(cfg, 'pytorch', 0) == []
+    assert cli.prepare_runtime(cfg, 'pytorch', 0) == []
     assert 'model_wrapper_cfg' not in cfg

@@ -14,7 +14,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from .errors import UserError
+from ..errors import UserError
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from uniformer_mm import launch
+from uniformer_mm import cli
 
 SPLITS = ('train', 'val', 'test')
 
@@ -40,8 +40,8 @@ def stop_workers(cfg: Config) -> None:
 def make_runner(cfg: Config, work_dir: Path) -> Runner:
     """A Runner as tools/train.py builds it, in float32."""
     cfg.work_dir = str(work_dir)
-    launch.set_amp(cfg, 'off')
-    launch.check_data(cfg, SPLITS)
-    launch.set_loaders(cfg, SPLITS)
-    launch.set_hooks(cfg, training=True)
-    return launch.build_runner(cfg, [])
+    cli.set_amp(cfg, 'off')
+    cli.check_data(cfg, SPLITS)
+    cli.set_loaders(cfg, SPLITS)
+    cli.set_hooks(cfg, training=True)
+    return cli.build_runner(cfg, [])

@@ -7,16 +7,16 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from uniformer_mm import launch
+from uniformer_mm import cli
 
 
 def build(config: Path, options: dict[str, Any], work_dir: Path) -> Runner:
     """A Runner as tools/train.py builds it, with ``options`` as of ``--cfg-options``."""
-    cfg, notes = launch.load_config(str(config), options)
-    launch.set_work_dir(cfg, str(config), str(work_dir))
-    launch.set_loaders(cfg, ('train', 'val', 'test'))
-    launch.set_hooks(cfg, training=True)
-    return launch.build_runner(cfg, notes)
+    cfg, notes = cli.load_config(str(config), options)
+    cli.set_work_dir(cfg, str(config), str(work_dir))
+    cli.set_loaders(cfg, ('train', 'val', 'test'))
+    cli.set_hooks(cfg, training=True)
+    return cli.build_runner(cfg, notes)
 
 
 def leaves(node: Any, path: str = '') -> Iterator[tuple[str, Any]]:

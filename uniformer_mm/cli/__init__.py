@@ -14,7 +14,7 @@ from .config import (
     check_options,
     load_config,
 )
-from .errors import run_tool
+from .messages import run_tool
 from .files import check_data, peek_checkpoint, set_resume
 from .runtime import (
     build_runner,
@@ -25,7 +25,7 @@ from .runtime import (
     set_loaders,
     set_work_dir,
 )
-from .testing import add_dump, set_tta, set_visualization
+from .evaluation import add_dump, set_tta, set_visualization
 
 __all__ = [
     'LIBRARIES',
