@@ -52,6 +52,7 @@ def draw(train: list[dict], val: list[dict], metrics: dict[str, str]) -> plt.Fig
             right.legend(frameon=False, loc='lower right')
     unit = 'epoch' if any('epoch' in record for record in train) else 'iteration'
     right.set(xlabel=unit, title='Validation')
+    right.xaxis.get_major_locator().set_params(integer=True)
     right.grid(axis='y', alpha=0.25)
     return figure
 

@@ -75,7 +75,7 @@ def set_visualization(
     if scope == 'mmaction':
         raise UserError(
             "--show and --show-dir: mmaction2's VisualizationHook cannot draw clips (it passes its "
-            'visualizer an argument that does not exist). tools/visualization/clip_grid.py draws '
+            'visualizer an argument that does not exist). tools/visualization/draw.py draws '
             'the predictions of --dump.'
         )
     if tta and scope == 'mmpretrain':
