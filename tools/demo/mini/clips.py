@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image
 
@@ -91,6 +90,8 @@ def draw_clip(direction: tuple[int, int], length: int, sketch: Sketch) -> np.nda
 
 def write_video(path: Path, frames: np.ndarray) -> None:
     """Write (N, H, W, 3) uint8 RGB frames as H.264 of high quality."""
+    import av  # which the other data sets do without
+
     with av.open(str(path), 'w') as container:
         # A constant quantizer: with rate control, files of the same seed differ now and then.
         options = dict(qp='16', preset='veryfast')
