@@ -16,8 +16,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 from paper_configs import build, learning_rates, norms_of_backbone, read_config, stock_config
 from seeded_weights import seeded_input, seeded_state_dict
-from small_runs import make_runner
-from tiny_ade import make_ade, shrink, shrink_model, use_data
+from small_data import make_ade
+from small_runs import make_runner, shrink, shrink_model, use_data
 from torch import nn
 
 from uniformer_mm import cli

@@ -13,7 +13,7 @@ from mmseg.apis import MMSegInferencer
 from mmseg.datasets import ADE20KDataset
 from mmseg.registry import MODELS
 from PIL import Image
-from tiny_ade import make_ade
+from small_data import make_ade
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/mini'
 CONFIG = CONFIGS / 'uniformer-mini-g_fpn_ade20k-digits.py'

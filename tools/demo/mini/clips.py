@@ -7,6 +7,7 @@ nothing about where it goes: a single frame fits every class.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,9 @@ DIRECTIONS = dict(right=(0, 1), left=(0, -1), down=(1, 0), up=(-1, 0))
 def write_kinetics(root: Path, split: str, total: int, sketch: Sketch) -> None:
     """Write ``videos_<split>/<number>.mp4`` and ``kinetics400_<split>_list_videos.txt``, with a
     line ``<file> <class>`` a video; ``label_map.txt`` has the names of the classes."""
-    folder = root / f'videos_{split}'
-    folder.mkdir()
     lines = []
     for number, (label, frames) in enumerate(draw_clips(total, sketch)):
-        write_video(folder / f'{number:04d}.mp4', frames)
+        write_video(root / f'videos_{split}/{number:04d}.mp4', frames)
         lines.append(f'{number:04d}.mp4 {label}\n')
     _write_lists(root, f'kinetics400_{split}_list_videos.txt', lines)
 
@@ -88,24 +87,33 @@ def draw_clip(direction: tuple[int, int], length: int, sketch: Sketch) -> np.nda
     return np.stack(frames)
 
 
-def write_video(path: Path, frames: np.ndarray) -> None:
-    """Write (N, H, W, 3) uint8 RGB frames as H.264 of high quality."""
+def write_video(
+    path: Path, frames: np.ndarray, times: list[int] | None = None, codec: str = 'libx264'
+) -> Path:
+    """Write (N, H, W, 3) uint8 RGB frames in high quality, H.264 by default; ``times``, in units of
+    1 / ``RATE``, default to 0, 1, 2..."""
     import av  # which the other data sets do without
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), 'w') as container:
         # A constant quantizer: with rate control, files of the same seed differ now and then.
         options = dict(qp='16', preset='veryfast')
-        stream = container.add_stream('libx264', rate=RATE, options=options)
+        stream = container.add_stream(codec, rate=RATE, options=options)
         stream.thread_count = 1
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = 'yuv420p'
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format='rgb24')))
+        for number, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, format='rgb24')
+            frame.pts = number if times is None else times[number]
+            frame.time_base = Fraction(1, RATE)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
 
 
-def write_frames(folder: Path, frames: np.ndarray, template: str = 'img_{:05}.jpg') -> None:
+def write_frames(folder: Path, frames: np.ndarray, template: str = 'img_{:05}.jpg') -> Path:
     """Write (N, H, W, 3) uint8 RGB frames as images, numbered from 1."""
     folder.mkdir(parents=True)
     for number, frame in enumerate(frames, 1):
         Image.fromarray(frame).save(folder / template.format(number), quality=95)
+    return folder

@@ -22,7 +22,7 @@ class CocoFile:
         self.root, self.split = root, split
         self.images: list[dict] = []
         self.annotations: list[dict] = []
-        (root / f'{split}2017').mkdir()
+        (root / f'{split}2017').mkdir(parents=True)
         (root / 'annotations').mkdir(exist_ok=True)
 
     def add_image(self, number: int, image: np.ndarray) -> None:
