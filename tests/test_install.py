@@ -14,8 +14,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / 'tools'))
 from check_env import EXTRAS, PROJECT, requirements  # noqa: E402
 
 BUILD = 'import setuptools.build_meta as b; b.build_sdist({0!r}), b.build_wheel({0!r})'
-    'import setuptools.build_meta as b, sys; to = sys.argv[1]; b.build_sdist(to), b.build_wheel(to)'
-)
 
 
 def files_below(folder: Path) -> set[str]:
