@@ -15,8 +15,6 @@ from mmengine.registry import MODEL_WRAPPERS, OPTIMIZERS, RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
-from uniformer_mm import compat
-
 from ..errors import UserError
 from .messages import explain_registry
 
@@ -173,8 +171,6 @@ def set_amp(cfg: Config, amp: str | None) -> None:
         kind = wrapper.type = 'AmpOptimWrapper'
         wrapper.dtype = 'bfloat16'
         wrapper.loss_scale = ConfigDict(enabled=False)  # bfloat16 has the range of float32
-    if wrapper.get('dtype') == 'bfloat16' and cfg.get('default_scope') == 'mmdet':
-        compat.extract_regions_in_float32()
     if kind == 'AmpOptimWrapper' and not has_accelerator():
         name = {'bfloat16': 'bf16'}.get(wrapper.get('dtype'), 'fp16')
         raise UserError(
