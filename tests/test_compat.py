@@ -15,6 +15,7 @@ from mmengine.logging import HistoryBuffer
 
 from uniformer_mm import compat
 
+
 def training_checkpoint() -> dict:
     """What MMEngine's Runner and the official scripts put beside the weights."""
     return {

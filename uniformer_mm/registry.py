@@ -46,8 +46,9 @@ class LazyRegistry(Registry):
             try:
                 import_module(f'{SCOPE}.{self.modules[name]}')
             except ModuleNotFoundError as error:
+                library = (error.name or '').partition('.')[0]
                 raise ImportError(
-                    f'{SCOPE}.{name} needs {error.name}, which is not installed.'
+                    f'{SCOPE}.{name} needs {library}, which is not installed.'
                 ) from error
         return super().get(key)
 
