@@ -55,6 +55,7 @@ param_scheduler = [
     dict(type='MultiStepLR', by_epoch=True, begin=0, end=210, milestones=[170, 200], gamma=0.1),
 ]
 auto_scale_lr = dict(base_batch_size=1024)
+visualizer = dict(type='uniformer_mm.PoseLocalVisualizer')
 default_hooks = dict(
     checkpoint=dict(interval=5, max_keep_ckpts=3),
     # Here instead of in custom_hooks, where a list of the user's own would replace it.

@@ -86,7 +86,9 @@ def explain(error: BaseException) -> str | None:
         if isinstance(error, cv2.error):  # it names no file
             hint = '; find DATA -type f -empty lists files of 0 bytes'
         return f'The data cannot be read: {kind.__name__}: {text}{hint} {debug}'
-    if build and isinstance(error, TypeError | ValueError | AssertionError | KeyError):
+    if build and isinstance(
+        error, TypeError | ValueError | AssertionError | KeyError | ImportError
+    ):
         return f'The config cannot be built: {kind.__name__}: {text} {debug}'
     return None
 
