@@ -10,8 +10,8 @@ import torch
 from seeded_weights import seeded_state_dict
 
 from uniformer_mm import UniFormer
+from uniformer_mm.architectures import ARCHS, Arch
 from uniformer_mm.checkpoints import (
-    Architecture,
     CheckpointError,
     Differences,
     adapt_stem_weight,
@@ -251,7 +251,7 @@ class TestUrl:
     def test_is_fetched_once(self, thin, tmp_path, monkeypatch):
         fetched = []
 
-        def download(url, path):
+        def download(url, path, hash_prefix=None):
             fetched.append(url)
             torch.save(thin, path)
 
@@ -264,7 +264,7 @@ class TestUrl:
 
     @pytest.mark.parametrize('page', [True, False])
     def test_failure_leaves_nothing(self, tmp_path, monkeypatch, page):
-        def download(url, path):
+        def download(url, path, hash_prefix=None):
             if not page:
                 raise OSError('no route to host')
             Path(path).write_text('<html>Sign in</html>')
@@ -358,7 +358,11 @@ class TestLoadBackbone:
             ),
             ({}, {'embed_dims': (16, 32, 48, 64)}, 'embed_dims'),
             ({}, {'mlp_ratio': 3}, 'mlp_ratio=3.0, the file mlp_ratio=4.0'),
-            ({}, {'stem': 'conv'}, 'stem=conv, the file stem=patch'),
+            (
+                {},
+                {'embed_types': ('conv',) * 4},
+                r"embed_types=\('conv', .*, the file embed_types=\('patch'",
+            ),
         ],
     )
     def test_cause_is_named(self, small_file, file, model, hint):
@@ -414,7 +418,7 @@ class TestHeadDim:
             ('uniformer_large_ls_tl_384-0123abcd.pth', True, 64),
             ('uniformer_base_sthv2_32_prek600.pth', False, 64),
             ('exp/uniformer_s16x4_k400.pyth', False, 64),
-            ('uniformer_xxs16_160_k400.pyth', False, None),
+            ('uniformer_xxs16_160_k400.pyth', False, 28),
             ('uniformer_small_in1k.pth', True, None),
             ('uniformer_small_tl_224.pth', False, None),
             ('my_weights.pth', False, None),
@@ -472,8 +476,8 @@ class TestStem:
 
     @pytest.mark.parametrize('stem', ['patch', 'conv'])
     def test_only_on_request(self, small_file, stem, log):
-        path, state = small_file(stem=stem)
-        backbone = UniFormer(ARCH, stem=stem, in_channels=5)
+        path, state = small_file(embed_types=(stem,) * 4)
+        backbone = UniFormer(ARCH, embed_types=(stem,) * 4, in_channels=5)
         with pytest.raises(CheckpointError, match='adapt_stem=True'):
             load_backbone(backbone, path, head_dim=16)
         load_backbone(backbone, path, head_dim=16, adapt_stem=True)
@@ -494,20 +498,19 @@ def test_differences_fold_blocks_without_loss():
 
 
 @pytest.mark.parametrize(
-    'name, expected',
+    'name, arch',
     [
-        ('uniformer_small', ((3, 4, 8, 3), (64, 128, 320, 512), 4.0, 'patch', 3, ())),
-        ('uniformer_small_plus', ((3, 5, 9, 3), (64, 128, 320, 512), 4.0, 'conv', 3, ())),
-        (
-            'uniformer_tiny_openmixup',
-            ((3, 4, 8, 3), (32, 64, 160, 256), 4.0, 'patch', 3, (0, 1, 2, 3)),
-        ),
+        ('uniformer_small', 'small'),
+        ('uniformer_small_plus', 'small_plus'),
+        ('uniformer_tiny_openmixup', 'tiny'),
     ],
 )
-def test_architecture_from_shapes(golden_imagenet, name, expected):
+def test_architecture_from_shapes(golden_imagenet, name, arch):
     keys = golden_imagenet['models'][name]['keys']
     state = {key: torch.empty(shape, device='meta') for key, shape in keys.items()}
-    assert Architecture.of(state) == Architecture(*expected)
+    found, named = Arch.of(state), ARCHS[arch]
+    assert (found.shape, found.scaled_stages) == (named.shape, named.scaled_stages)
+    assert (found.in_channels, found.head_dim) == (3, None)
 
 
 class TestDescribe:
@@ -519,7 +522,10 @@ class TestDescribe:
     def test_unnamed(self, small_file):
         weights = read_checkpoint(small_file()[0])
         found = describe_weights(weights, head_dim=16)
-        assert found['arch'].items() >= {**ARCH, 'mlp_ratio': 4.0, 'stem': 'patch'}.items()
+        assert (
+            found['arch'].items()
+            >= {**ARCH, 'mlp_ratio': 4.0, 'embed_types': ('patch',) * 4}.items()
+        )
         assert found['final_norm'] and found['out_indices'] == (3,)
         load_backbone(UniFormer(**found), weights, head_dim=16)
 

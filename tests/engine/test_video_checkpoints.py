@@ -6,7 +6,7 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from uniformer_mm import UniFormer, UniFormer3D
-from uniformer_mm.checkpoints import CheckpointError, class_order
+from uniformer_mm.checkpoints import CheckpointError, class_order, load_model
 from uniformer_mm.engine import CheckpointGuardHook
 
 models = pytest.importorskip('mmaction.models')
@@ -32,7 +32,7 @@ def official(num_classes: int = 400) -> dict:
 
 def loaded_bias(checkpoint: dict, num_classes: int = 400, **guard) -> torch.Tensor:
     model = recognizer(num_classes)
-    CheckpointGuardHook(**guard).load(model, checkpoint, 'k400.pyth')
+    load_model(model, checkpoint, 'k400.pyth', **guard)
     assert checkpoint['state_dict'].keys() == model.state_dict().keys()
     return model.cls_head.fc_cls.bias.detach()
 
@@ -67,7 +67,7 @@ def test_new_classes():
     with pytest.raises(CheckpointError, match='cls_head.fc_cls.weight'):
         loaded_bias(official(), 174)
     model = recognizer(174)
-    CheckpointGuardHook(allow_new_head=True).load(model, checkpoint := official(), 'k400.pyth')
+    load_model(model, checkpoint := official(), 'k400.pyth', allow_new_head=True)
     expected = official()['model_state'].keys() - {'head.weight', 'head.bias'}
     assert {key.removeprefix('backbone.') for key in checkpoint['state_dict']} == expected
 
@@ -75,7 +75,7 @@ def test_new_classes():
 def test_image_file_is_for_the_backbone():
     state = UniFormer(ARCH, out_indices=(3,), final_norm=True).state_dict()
     with pytest.raises(CheckpointError, match=r'use model\.backbone\.init_cfg'):
-        CheckpointGuardHook().load(recognizer(), {'model': state}, 'image.pth')
+        load_model(recognizer(), {'model': state}, 'image.pth')
 
 
 def test_unknown_order():

@@ -8,7 +8,7 @@ from mmengine.infer import BaseInferencer
 from torch import nn
 
 from uniformer_mm import cli
-from uniformer_mm.engine import CheckpointGuardHook
+from uniformer_mm.checkpoints import load_model, through_safe_reader
 from uniformer_mm.cli.runtime import type_name
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
@@ -115,10 +115,13 @@ def strict(inferencer: type[BaseInferencer], source: str) -> type[BaseInferencer
     """
 
     class StrictInferencer(inferencer):
+        def _init_model(self, cfg: Config, weights: str, device: str) -> nn.Module:
+            return super()._init_model(cfg, through_safe_reader(weights), device)
+
         def _load_weights_to_model(self, model: nn.Module, weights: dict, cfg: Config) -> None:
             hooks = {type_name(hook): hook for hook in cfg.get('custom_hooks') or []}
             class_order = hooks.get('CheckpointGuardHook', {}).get('class_order')
-            CheckpointGuardHook(class_order=class_order).load(model, weights, source)
+            load_model(model, weights, source, class_order=class_order)
             super()._load_weights_to_model(model, weights, cfg)
 
     return StrictInferencer

@@ -8,8 +8,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from uniformer_mm.checkpoints import CheckpointError, check_file
-from uniformer_mm.compat import load_weights_only
+from uniformer_mm.checkpoints import CheckpointError, check_file, load_weights_only
 
 from ..errors import UserError
 from .runtime import LOADERS
