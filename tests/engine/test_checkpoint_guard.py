@@ -9,7 +9,13 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
-from uniformer_mm.checkpoints import CheckpointError, parse_checkpoint, read_checkpoint, to_official
+from uniformer_mm.checkpoints import (
+    CheckpointError,
+    load_weights_only,
+    parse_checkpoint,
+    read_checkpoint,
+    to_official,
+)
 from uniformer_mm.engine import CheckpointGuardHook
 
 pytest.importorskip('mmpretrain')
@@ -113,7 +119,7 @@ def assert_loaded(model: nn.Module, state: dict) -> None:
 
 
 def test_training_file_is_tested_and_resumed(make_runner, trained):
-    saved = torch.load(trained)
+    saved = load_weights_only(trained)
     assert {'message_hub', 'optimizer', 'ema_state_dict'} <= saved.keys()
     # Without EMAHook a test uses state_dict, which holds the averaged weights.
     runner = make_runner(load_from=str(trained), custom_hooks=[])
@@ -154,7 +160,7 @@ def test_official_file_in_load_from(make_runner, weights, tmp_path, layout):
 
 
 def test_training_file_starts_a_run_on_other_classes(make_runner, trained):
-    saved = torch.load(trained)['state_dict']
+    saved = load_weights_only(trained)['state_dict']
     with pytest.raises(CheckpointError, match='allow_new_head=True'):
         make_runner(load_from=str(trained), num_classes=3).train()
     runner = make_runner(load_from=str(trained), num_classes=3, guard={'allow_new_head': True})

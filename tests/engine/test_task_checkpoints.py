@@ -256,7 +256,7 @@ def official_recognizer(num_classes: int = 400) -> dict:
     ('num_classes', 'order', 'said'),
     [
         (400, 'kinetics400', "brought from the authors' order into MMAction2's of kinetics400"),
-        (400, None, "default_hooks.checkpoint_guard.class_order='kinetics400'"),
+        (400, None, "class_order='kinetics400'"),
         (174, 'kinetics400', None),  # no Kinetics: the order stays
     ],
 )
