@@ -34,8 +34,7 @@ digits_dataset = dict(
 # No flip: a mirrored digit is another sign or none.
 digits_train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='uniformer_mm.CheckSegMap', num_classes=150),
+    dict(type='uniformer_mm.LoadLabelMap', num_classes=150),
     dict(type='RandomResize', scale=(128, 96), ratio_range=(0.8, 1.2), keep_ratio=True),
     dict(type='RandomCrop', crop_size=digits_size, cat_max_ratio=0.75),
     dict(type='PhotoMetricDistortion'),
