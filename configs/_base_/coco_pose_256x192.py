@@ -36,7 +36,9 @@ train_pipeline = [
     ),
     *_base_.train_pipeline[-3:],  # TopdownAffine, GenerateTarget, PackPoseInputs
 ]
-train_dataloader = dict(batch_size=128, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=128, persistent_workers=False, dataset=dict(pipeline=train_pipeline)
+)
 val_dataloader = dict(batch_size=256)
 test_dataloader = val_dataloader
 
@@ -57,5 +59,9 @@ default_hooks = dict(
     checkpoint=dict(interval=5, max_keep_ckpts=3),
     # Here instead of in custom_hooks, where a list of the user's own would replace it.
     sync_buffers=dict(type='SyncBuffersHook'),
+    # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
+    checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
+    epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
+    finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
 )
 custom_hooks = []

@@ -13,8 +13,13 @@ param_scheduler = [
 train_cfg = dict(val_interval=4000)
 auto_scale_lr = dict(enable=False, base_batch_size=32)
 
+# Here and not in the runtime, as mmseg's schedules have the hooks.
 default_hooks = dict(
     checkpoint=dict(interval=4000, max_keep_ckpts=3, save_best='mIoU'),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
     sync_buffers=dict(type='uniformer_mm.IterSyncBuffersHook'),
+    # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
+    checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
+    epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
+    finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
 )
