@@ -178,6 +178,7 @@ class UniFormer(BaseModule):
         'large': Arch(
             (5, 10, 24, 7), (128, 192, 448, 640), head_dim=64, layer_scale_init_value=1e-6
         ),
+        'mini': Arch((1, 2, 4, 1), (32, 64, 128, 256), head_dim=32),
     }
 
     def __init__(

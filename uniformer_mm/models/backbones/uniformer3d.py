@@ -50,7 +50,7 @@ class UniFormer3D(UniFormer):
     """
 
     ndim = 3
-    arch_zoo: Mapping[str, Arch] = {name: UniFormer.arch_zoo[name] for name in ('small', 'base')}
+    arch_zoo: Mapping[str, Arch] = {name: UniFormer.arch_zoo[name] for name in ('small', 'base', 'mini')}
 
     def __init__(
         self,
