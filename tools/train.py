@@ -56,9 +56,7 @@ def main() -> None:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.auto_scale_lr:
         if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
-            raise cli.UserError(
-                '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size.'
-            )
+            raise cli.UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size.')
         cfg.auto_scale_lr.enable = True
     if args.seed is not None or args.deterministic:
         cfg.setdefault('randomness', {})
