@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg, notes = cli.load_config(args.config, args.cfg_options)
+    cfg, warnings = cli.load_config(args.config, args.cfg_options)
     cli.set_work_dir(cfg, args.config, args.work_dir)
     cli.set_amp(cfg, args.amp)
     cli.check_optimizer(cfg)
@@ -66,11 +66,10 @@ def main() -> None:
         )
     splits = ('train', 'val')
     cli.check_data(cfg, splits)
-    notes += cli.set_resume(cfg, args.resume)
-    notes += cli.set_loaders(cfg, splits, args.no_pin_memory)
-    cli.set_hooks(cfg, training=True)
+    cli.set_loaders(cfg, splits, args.no_pin_memory)
+    notes = cli.set_resume(cfg, args.resume)
     notes += cli.prepare_runtime(cfg, args.launcher, args.local_rank)
-    cli.build_runner(cfg, notes).train()
+    cli.build_runner(cfg, notes, warnings).train()
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ finds ``type='uniformer_mm.<name>'`` whatever its ``default_scope`` is.
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
+from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
@@ -25,4 +26,5 @@ DATA_SAMPLERS = _child(ROOT_DATA_SAMPLERS, 'datasets')
 # Those that extend mmaction2's import it, and are imported when one is asked for.
 DATASETS = _child(ROOT_DATASETS, 'datasets.clips')
 HOOKS = _child(ROOT_HOOKS, 'engine')
+MODEL_WRAPPERS = _child(ROOT_MODEL_WRAPPERS, 'engine')
 PARAM_SCHEDULERS = _child(ROOT_PARAM_SCHEDULERS, 'engine')

@@ -21,7 +21,7 @@ from tiny_ade import make_ade, shrink, shrink_model, use_data
 from torch import nn
 
 from uniformer_mm import cli
-from uniformer_mm.analysis.complexity import count_complexity, task_forward
+from uniformer_mm.analysis.complexity import count_complexity
 
 pytest.importorskip('mmseg')
 
@@ -112,7 +112,7 @@ def slow_unless(fast: set[str], names: Iterable[str]) -> list:
 def test_parameters_and_cost(name) -> None:
     giga_macs, published, *_ = ROWS[name]
     size, _, framework = split(name)
-    cost = count_complexity(built_model(name), *task_forward('mmseg', (512, 2048)))
+    cost = count_complexity(built_model(name), cli.task_forward('mmseg', (512, 2048)))
     assert cost.params == cost.trainable == PARAMS[size, framework]
     assert cost.macs / 1e9 == pytest.approx(giga_macs, abs=0.05)
     assert cost.macs / 1e9 == pytest.approx(published, rel=0.01)
@@ -125,7 +125,7 @@ def test_the_odd_published_cost_is_that_of_windows() -> None:
     cfg.model.backbone.stage3_style = 'window'
     with torch.device('meta'):
         model = build(cfg.model, 'mmseg')
-    cost = count_complexity(model, *task_forward('mmseg', (512, 2048)))
+    cost = count_complexity(model, cli.task_forward('mmseg', (512, 2048)))
     assert cost.macs / 1e9 == pytest.approx(172, rel=0.01)
 
 

@@ -155,8 +155,7 @@ class CheckpointGuardHook(Hook):
             return reorder_head(weights, known, to_mmaction=True)
         print_log(
             f"{weights.source}: the head's classes keep the authors' order. If the labels of your "
-            f"data are MMAction2's, add custom_hooks=[dict(type='uniformer_mm.CheckpointGuardHook'"
-            f', class_order={known!r})].',
+            f"data are MMAction2's, set default_hooks.checkpoint_guard.class_order={known!r}.",
             logger='current',
             level=logging.WARNING,
         )
@@ -204,6 +203,6 @@ class CheckpointGuardHook(Hook):
             raise CheckpointError(
                 f'{source} does not fit the model.\n{error}{differences.describe()}\n'
                 'To load a backbone alone, use model.backbone.init_cfg=dict(type="Pretrained", '
-                'checkpoint=...) instead of load_from. To train a new head, use custom_hooks='
-                '[dict(type="uniformer_mm.CheckpointGuardHook", allow_new_head=True)].'
+                'checkpoint=...) instead of load_from. To train a new head, use '
+                '--cfg-options default_hooks.checkpoint_guard.allow_new_head=True.'
             )
