@@ -13,5 +13,6 @@ default_hooks = dict(
     finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
 )
 custom_hooks = []
+visualizer = dict(type='uniformer_mm.PoseLocalVisualizer')
 # Here and not in the schedule, since mmpose's runtime has the loops.
 train_cfg = dict(max_epochs=210, val_interval=10)
