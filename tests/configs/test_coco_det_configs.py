@@ -13,8 +13,8 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from paper_configs import build, learning_rates, norms_of_backbone, read_config, stock_config
-from small_runs import make_runner
-from tiny_coco import make_coco, shrink, use_data
+from small_data import make_coco
+from small_runs import make_runner, shrink, use_data
 from torch import nn
 
 from uniformer_mm import cli

@@ -10,8 +10,8 @@ import yaml
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from paper_configs import build, learning_rates, read_config, stock_config
-from small_runs import make_runner
-from tiny_pose import make_pose, shrink, use_data
+from small_data import make_pose
+from small_runs import make_runner, shrink, use_data
 from torch import nn
 
 from uniformer_mm import cli

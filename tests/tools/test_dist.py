@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mini_run import build
-from tiny_ade import make_ade
-from tiny_coco import make_coco
-from tiny_pose import DETECTIONS, make_pose
+from small_data import DETECTIONS, make_ade, make_coco, make_pose
 
 from uniformer_mm.checkpoints import load_weights_only
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from paper_configs import build
 from PIL import Image
-from tiny_pose import DETECTIONS, make_pose
+from small_data import DETECTIONS, make_pose
 
 pytest.importorskip('mmpose')
 

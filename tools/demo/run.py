@@ -1,34 +1,39 @@
 """Train, test and picture a small UniFormer on real images, on the CPU, in minutes.
 
-    python tools/demo.py cls       # classification, what `make demo` runs
-    python tools/demo.py det       # detection, what `make demo-det` runs
-    python tools/demo.py seg       # segmentation, what `make demo-seg` runs
-    python tools/demo.py pose      # human poses, what `make demo-pose` runs
-    python tools/demo.py video     # video, what `make demo-video` runs
-    python tools/demo.py all       # every part: `make demo-all`
+    python tools/demo/run.py cls       # classification, what `make demo` runs
+    python tools/demo/run.py det       # detection, what `make demo-det` runs
+    python tools/demo/run.py seg       # segmentation, what `make demo-seg` runs
+    python tools/demo/run.py pose      # human poses, what `make demo-pose` runs
+    python tools/demo/run.py video     # video, what `make demo-video` runs
+    python tools/demo/run.py all       # every part: `make demo-all`
 
 Each part makes the data it needs, trains with tools/train.py, tests with tools/test.py, and leaves
-its pictures and a summary.json in work_dirs/demo/<part>; work_dirs/demo/index.html shows them all.
-All parts but the first start from the classifier. An interrupted demo goes on where it stopped; a
-finished one is kept, and the next starts anew beside it.
+its pictures and a summary.json in work_dirs/demo/<part>; work_dirs/demo/index.html shows them all,
+and demo.jpg a row of each. All parts but the first start from the classifier. An interrupted demo
+goes on where it stopped; a finished one is kept, and the next starts anew beside it.
 """
 
+from __future__ import annotations
+
 import argparse
+import collections
 import dataclasses
 import datetime
-import html
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-REPO = Path(__file__).resolve().parents[1]
+from PIL import Image, ImageDraw, ImageFont
+
+REPO = Path(__file__).resolve().parents[2]
 OUT = Path('work_dirs/demo')
 
 
@@ -36,9 +41,8 @@ class DemoError(RuntimeError):
     """The demo cannot go on or missed its mark; the message says why."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """A figure of the test, what to call it, how to write it and what it must reach."""
+class Score(NamedTuple):
+    """A figure of the test: what to call it, what it must reach and how to write it."""
 
     label: str
     target: float
@@ -57,91 +61,95 @@ class Demo:
         config: Config to train and test.
         data: Built-in data set.
         scores: Figures that validation and test report, by the name of the metric.
-        picture: Command that draws the predictions; ``{config}``, ``{predictions}`` and
-            ``{picture}`` are filled in.
         weights: Name of the trained weights.
+        next_steps: Commands worth trying; ``{config}`` and ``{weights}`` are filled in.
         curves: Further validation scores to draw, with their labels.
         variants: Further tests of the same checkpoint: label to ``--cfg-options``; nothing is
             expected of them.
-        next_steps: Commands worth trying; ``{config}`` and ``{weights}`` are filled in.
+        drawing: Further arguments of tools/visualization/draw.py.
     """
 
     title: str
     config: str
     data: str
     scores: dict[str, Score]
-    picture: tuple[str, ...]
     weights: str
     next_steps: tuple[str, ...]
     curves: dict[str, str] = dataclasses.field(default_factory=dict)
     variants: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    drawing: tuple[str, ...] = ()
+
+    def write(self, metrics: dict[str, float]) -> str:
+        """The scores in one line. A detector that finds nothing reports nothing: 0."""
+        return '   '.join(s.write(metrics.get(key, 0.0)) for key, s in self.scores.items())
 
 
-def run(*args: object, on_line: Callable[[str], None] | None = None) -> None:
-    """Print a command of this project and run it; its output goes to ``on_line``, or is printed.
+def run(*args: object, quiet: bool = False, watch: Callable[[], None] | None = None) -> None:
+    """Print a command of this project and run it.
+
+    Args:
+        args: Script and arguments.
+        quiet: Show the end of its output if it fails, otherwise nothing.
+        watch: Called with every line of output.
 
     Raises:
-        DemoError: If the command fails, with the end of its output.
+        DemoError: If the command fails.
     """
     command = [str(arg) for arg in args]
     print(f'\n$ python {shlex.join(command)}', flush=True)
     paths = [str(REPO), *filter(None, [os.environ.get('PYTHONPATH')])]
     env = {**os.environ, 'PYTHONPATH': os.pathsep.join(paths)}
-    lines = []
-    with subprocess.Popen(
-        [sys.executable, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=env,
-    ) as process:
+    tail = collections.deque(maxlen=15)
+    # Through a pipe, so that no command outlives the demo.
+    pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
+    with subprocess.Popen([sys.executable, *command], env=env, **pipe) as process:
         for line in process.stdout:
-            lines.append(line)
-            if on_line is None:
-                print(line, end='', flush=True)
+            if quiet:
+                tail.append(line)
             else:
-                on_line(line)
+                print(line, end='', flush=True)
+            if watch is not None:
+                watch()
     if process.returncode != 0:
-        tail = '' if on_line is None else ''.join(lines[-15:])
-        raise DemoError(f'{tail}python {command[0]} ended with status {process.returncode}')
+        raise DemoError(
+            f'{"".join(tail)}python {command[0]} ended with status {process.returncode}'
+        )
 
 
 class Progress:
-    """Turns mmengine's training log into one line per evaluation.
+    """Prints a line for every evaluation that a run writes into its ``scalars.json``.
 
     Args:
-        scores: Validation scores by the name of the metric.
+        work_dir: Work dir of the run; what is in it already, from an earlier start, is left out.
+        demo: What runs.
         length: Epochs, or iterations, in all.
     """
 
-    TRAIN = re.compile(r'(Epoch|Iter)\(train\) +\[ *(\d+)[]/].*? loss: ([\d.]+)')
-    VAL = re.compile(r'(?:Epoch|Iter)\(val\) ')
-    UNITS = dict(Epoch='epoch', Iter='iteration')
-
-    def __init__(self, scores: dict[str, Score], length: int) -> None:
-        self.length = length
-        self.scores = [
-            (re.compile(rf' {re.escape(key)}: ([\d.]+)'), score) for key, score in scores.items()
-        ]
-        self.losses: list[float] = []
-        self.position = ''
+    def __init__(self, work_dir: Path, demo: Demo, length: int) -> None:
+        self.work_dir, self.demo, self.length = work_dir, demo, length
+        self.old = self._files()
+        self.num_printed = 0
         self.start = time.monotonic()
 
-    def __call__(self, line: str) -> None:
-        if found := self.TRAIN.search(line):
-            self.position = f'{self.UNITS[found[1]]} {int(found[2]):3d} of {self.length}'
-            self.losses.append(float(found[3]))
-            return
-        values = [pattern.search(line) for pattern, _ in self.scores]
-        if self.VAL.search(line) and all(values):
-            loss = sum(self.losses) / max(len(self.losses), 1)
-            elapsed = datetime.timedelta(seconds=round(time.monotonic() - self.start))
-            scores = '   '.join(
-                score.write(float(value[1]))
-                for (_, score), value in zip(self.scores, values, strict=True)
-            )
-            print(f'  {self.position}   loss {loss:.3f}   {scores}   {elapsed}', flush=True)
-            self.losses.clear()
+    def _files(self) -> list[Path]:
+        return sorted(self.work_dir.glob('*/vis_data/scalars.json'))
+
+    def __call__(self) -> None:
+        text = ''.join(file.read_text() for file in self._files() if file not in self.old)
+        lines, losses, position = [], [], ''
+        for record in map(json.loads, text.splitlines()[: text.count('\n')]):
+            if 'loss' in record:
+                unit = 'epoch' if 'epoch' in record else 'iteration'
+                position = f'{unit} {record.get("epoch", record["step"]):3d} of {self.length}'
+                losses.append(record['loss'])
+            else:
+                loss = sum(losses) / max(len(losses), 1)
+                lines.append(f'  {position}   loss {loss:.3f}   {self.demo.write(record)}')
+                losses.clear()
+        elapsed = datetime.timedelta(seconds=round(time.monotonic() - self.start))
+        for line in lines[self.num_printed :]:
+            print(f'{line}   {elapsed}', flush=True)
+        self.num_printed = len(lines)
 
 
 def next_run(folder: Path) -> Path:
@@ -152,41 +160,33 @@ def next_run(folder: Path) -> Path:
     return folder / f'run_{len(runs) + 1:03d}'
 
 
-def train(config: str, work_dir: Path, scores: dict[str, Score]) -> Path:
+def train(demo: Demo, work_dir: Path) -> Path:
     """Train, or go on with it; returns the last checkpoint."""
     from mmengine.config import Config
 
-    import uniformer_mm  # noqa: F401  (mends what is broken in the libraries)
-
-    loop = Config.fromfile(config).train_cfg
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
+    loop = Config.fromfile(demo.config, import_custom_modules=False).train_cfg
     unit, length = ('epoch', loop.max_epochs) if 'max_epochs' in loop else ('iter', loop.max_iters)
-    run(
-        *('tools/train.py', config, '--work-dir', work_dir, '--resume'),
-        on_line=Progress(scores, length),
-    )
+    progress = Progress(work_dir, demo, length)
+    command = ('tools/train.py', demo.config, '--work-dir', work_dir, '--resume')
+    run(*command, quiet=True, watch=progress)
+    progress()  # the last evaluation is written after its line of output
     return work_dir / f'{unit}_{length}.pth'
 
 
 def test(
-    config: str, checkpoint: Path, name: str = 'metrics', options: tuple[str, ...] = ()
+    config: str, checkpoint: Path, name: str = '', options: tuple[str, ...] = ()
 ) -> tuple[dict[str, float], Path]:
     """Test; returns the metrics and the file of predictions, both beside the checkpoint."""
     work_dir = checkpoint.parent
-    metrics = work_dir / f'{name}.json'
-    predictions = metrics.with_name(metrics.stem.replace('metrics', 'predictions') + '.pkl')
+    metrics, predictions = work_dir / f'metrics{name}.json', work_dir / f'predictions{name}.pkl'
     run(
         *('tools/test.py', config, checkpoint, '--work-dir', work_dir / 'test', '--overwrite'),
         *('--dump', predictions, '--out', metrics),
-        *(('--cfg-options', *options) if options else ()),
-        on_line=lambda line: None,
+        *(['--cfg-options', *options] if options else []),
+        quiet=True,
     )
     return json.loads(metrics.read_text()), predictions
-
-
-def keep_weights(checkpoint: Path, weights: Path) -> None:
-    """Copy the weights of a run to a place that does not change with it."""
-    shutil.copyfile(checkpoint, weights.with_suffix('.tmp'))
-    weights.with_suffix('.tmp').replace(weights)
 
 
 def run_demo(name: str) -> None:
@@ -202,106 +202,94 @@ def run_demo(name: str) -> None:
         run_demo('cls')
     work_dir = next_run(out)
 
-    run('tools/data/make_mini.py', demo.data)
+    run('tools/demo/make_mini.py', demo.data)
     start = time.monotonic()
-    checkpoint = train(demo.config, work_dir, demo.scores)
+    checkpoint = train(demo, work_dir)
     seconds = round(time.monotonic() - start)
 
-    tests = {}
+    lines = []
     for number, (label, options) in enumerate(demo.variants.items(), 1):
-        tests[label], _ = test(demo.config, checkpoint, f'metrics_{number}', options)
+        found, _ = test(demo.config, checkpoint, f'_{number}', options)
+        lines.append(f'{label}: {demo.write(found)}')
+    # Last, since a run with these metrics is finished.
     metrics, predictions = test(demo.config, checkpoint)
-    # A detector that finds nothing reports nothing.
-    values = {key: metrics.get(key, 0.0) for key in demo.scores}
 
     picture, curve = out / 'predictions.png', out / 'curve.png'
-    places = dict(config=demo.config, predictions=predictions, picture=picture)
-    run(*(arg.format_map(places) for arg in demo.picture), on_line=lambda line: None)
+    run(
+        *('tools/visualization/draw.py', demo.config, predictions, picture),
+        *('--first-row', out / 'row.png', *demo.drawing),
+        quiet=True,
+    )
     curves = {key: score.label for key, score in demo.scores.items()} | demo.curves
     run(
         *('tools/visualization/training_curve.py', work_dir, curve),
         *('--metrics', *(f'{key}={label}' for key, label in curves.items())),
-        *(
-            ('--target', *(score.target for score in demo.scores.values()))
-            * (len(demo.scores) == 1)
-        ),
+        quiet=True,
     )
     # Kept where the other parts and the commands below find them, whichever run they came from.
     weights = out / f'{demo.weights}.pth'
-    keep_weights(checkpoint, weights)
+    shutil.copyfile(checkpoint, weights.with_suffix('.tmp'))
+    weights.with_suffix('.tmp').replace(weights)
+
     summary = dict(
-        demo=name,
         title=demo.title,
         config=demo.config,
-        metrics={
-            key: dict(
-                label=score.label,
-                value=values[key],
-                text=score.write(values[key]),
-                target=score.target,
-            )
-            for key, score in demo.scores.items()
-        },
-        variants={
-            label: [score.write(found[key]) for key, score in demo.scores.items() if key in found]
-            for label, found in tests.items()
-        },
-        weights=str(weights),
+        metrics={key: metrics.get(key, 0.0) for key in demo.scores},
+        text=demo.write(metrics),
+        expected=', '.join(f'{score.target:g}' for score in demo.scores.values()),
+        lines=lines,
         run=str(work_dir),
-        pictures=[str(picture), str(curve)],
         train_seconds=seconds,
     )
     (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
-    write_index()
+    show_all()
 
-    print(f'\nHeld-out data: {write_scores(summary)}   ({seconds} s of training)')
-    for label, texts in summary['variants'].items():
-        print(f'  {label}: {"   ".join(texts)}')
-    rows = {picture: 'what it predicted', curve: 'how it learnt', weights: 'the weights'}
-    width = max(len(str(path)) for path in rows)
-    for path, text in rows.items():
-        print(f'  {path!s:{width}}   {text}')
+    print(f'\nHeld-out data: {summary["text"]}   ({seconds} s of training)')
+    print(*(f'  {line}\n' for line in lines), sep='', end='')
+    for path, text in (
+        (picture, 'what it predicted'),
+        (curve, 'how it learnt'),
+        (weights, 'the weights'),
+    ):
+        print(f'  {path!s:{len(str(picture))}}   {text}')
     print('\nTry next')
     for step in demo.next_steps:
         print(f'  {step.format(config=demo.config, weights=weights)}')
     for key, score in demo.scores.items():
-        if values[key] < score.target:
-            raise DemoError(f'{score.write(values[key])}, expected at least {score.target:g}')
+        value = summary['metrics'][key]
+        if value < score.target:
+            raise DemoError(f'{score.write(value)}, expected at least {score.target:g}')
 
 
-def write_scores(summary: dict) -> str:
-    """The scores of a summary in one line."""
-    return '   '.join(score['text'] for score in summary['metrics'].values())
-
-
-def write_index() -> None:
-    """Show all parts that have been run on one page."""
-    sections = []
+def show_all(width: int = 900) -> None:
+    """Show the parts that have been run on one page, and a row of each in one small picture."""
+    sections, rows = [], []
     for name in DEMOS:
-        file = OUT / name / 'summary.json'
-        if not file.is_file():
+        summary, row = OUT / name / 'summary.json', OUT / name / 'row.png'
+        if not (summary.is_file() and row.is_file()):
             continue
-        summary = json.loads(file.read_text())
-        targets = ', '.join(f'{score["target"]:g}' for score in summary['metrics'].values())
-        variants = ''.join(
-            f'<p>{html.escape(label)}: {html.escape("   ".join(texts))}</p>'
-            for label, texts in summary['variants'].items()
-        )
-        pictures = ''.join(
-            f'<img src="{Path(path).relative_to(OUT)}" alt="{Path(path).stem}">'
-            for path in summary['pictures']
-        )
+        summary, row = json.loads(summary.read_text()), Image.open(row).convert('RGB')
         sections.append(
-            f'<h2>{html.escape(summary["title"])}</h2>'
-            f'<p><b>{html.escape(write_scores(summary))}</b> (expected at least {targets}), '
-            f'{summary["train_seconds"]} s of training, <code>{summary["config"]}</code></p>'
-            f'{variants}{pictures}'
+            f'<h2>{summary["title"]}</h2><p><b>{summary["text"]}</b> (expected at least '
+            f'{summary["expected"]}), {summary["train_seconds"]} s of training, '
+            f'<code>{summary["config"]}</code></p>'
+            + ''.join(f'<p>{line}</p>' for line in summary['lines'])
+            + f'<img src="{name}/predictions.png" alt=""><img src="{name}/curve.png" alt="">'
         )
+        size = width, round(row.height * width / row.width)
+        rows.append((summary['title'], row.resize(size)))
     style = 'body{font:16px sans-serif;max-width:75em;margin:2em auto}img{max-width:100%}'
     (OUT / 'index.html').write_text(
         '<!doctype html><meta charset="utf-8"><title>uniformer_mm: demo</title>'
         f'<style>{style}</style><h1>uniformer_mm: demo</h1>{"".join(sections)}\n'
     )
+    top, line = 0, 22
+    canvas = Image.new('RGB', (width, sum(row.height + line for _, row in rows)), 'white')
+    for title, row in rows:
+        ImageDraw.Draw(canvas).text((8, top + 4), title, 'black', ImageFont.load_default(15))
+        canvas.paste(row, (0, top + line))
+        top += line + row.height
+    canvas.save(OUT / 'demo.jpg', quality=75)
 
 
 DEMOS = dict(
@@ -311,11 +299,9 @@ DEMOS = dict(
         data='imagenet',
         scores={'accuracy/top1': Score('top-1 accuracy (%)', 95.0, '{:.1f}')},
         curves={'accuracy/top1_origin': 'without weight averaging'},
-        picture=('tools/visualization/prediction_grid.py', '{predictions}', '{picture}'),
         weights='classifier',
         next_steps=(
             'python tools/test.py {config} {weights} --show-dir work_dirs/demo/cls/pictures',
-            'python tools/analysis/get_flops.py configs/imagenet/uniformer-small_8xb128_in1k.py',
             'python tools/train.py configs/imagenet/uniformer-small_8xb128_in1k.py'
             '   # ImageNet: docs/data.md',
             'make demo-det   # the same network finds and outlines digits',
@@ -329,11 +315,9 @@ DEMOS = dict(
             'coco/bbox_mAP_50': Score('box AP50', 0.6),
             'coco/segm_mAP_50': Score('mask AP50', 0.5),
         },
-        picture=('tools/visualization/detection_grid.py', '{config}', '{predictions}', '{picture}'),
         weights='detector',
         next_steps=(
             'python tools/inference/detect.py {config} {weights} data/mini/coco/val2017',
-            'python tools/test.py {config} {weights} --show-dir work_dirs/demo/det/pictures',
             'python tools/train.py configs/coco_det/mask-rcnn_uniformer-s-h14_fpn_amp-1x_coco.py'
             '   # COCO',
         ),
@@ -350,10 +334,6 @@ DEMOS = dict(
                 'model.backbone.window_size=6',
             ),
         },
-        picture=(
-            *('tools/visualization/segmentation_grid.py', '{config}', '{predictions}'),
-            '{picture}',
-        ),
         weights='segmentation',
         next_steps=(
             'python tools/inference/segment.py {config} {weights} data/mini/ade/images/validation',
@@ -367,12 +347,10 @@ DEMOS = dict(
         config='configs/mini/td-hm_uniformer-mini_coco-people.py',
         data='pose',
         scores={'coco/AP': Score('keypoint AP', 0.5)},
-        picture=('tools/visualization/pose_grid.py', '{config}', '{predictions}', '{picture}'),
         weights='pose',
         next_steps=(
             'python tools/inference/pose.py {config} {weights} data/mini/pose/val2017 --boxes '
             'data/mini/pose/person_detection_results/COCO_val2017_detections_AP_H_56_person.json',
-            'python tools/test.py {config} {weights} --show-dir work_dirs/demo/pose/pictures',
             'python tools/train.py configs/coco_pose/td-hm_uniformer-s-8xb128-210e_coco-256x192.py'
             '   # COCO',
         ),
@@ -391,10 +369,7 @@ DEMOS = dict(
                 'test_dataloader.dataset.pipeline.1.num_clips=1',
             ),
         },
-        picture=(
-            *('tools/visualization/clip_grid.py', '{config}', '{predictions}', '{picture}'),
-            *('--classes', 'data/mini/kinetics/label_map.txt'),
-        ),
+        drawing=('--classes', 'data/mini/kinetics/label_map.txt'),
         weights='recognizer',
         next_steps=(
             'python tools/inference/classify_video.py {config} {weights} '
