@@ -15,7 +15,7 @@ from small_runs import make_runner, shrink, use_data
 from torch import nn
 
 from uniformer_mm import cli
-from uniformer_mm.analysis.complexity import count_complexity, task_forward
+from uniformer_mm.analysis.complexity import count_complexity
 
 pytest.importorskip('mmpose')
 
@@ -108,7 +108,7 @@ def test_all_models_are_listed() -> None:
 
 
 def test_parameters_and_cost(path, row) -> None:
-    cost = count_complexity(built_model(path.stem), *task_forward('mmpose', row.size))
+    cost = count_complexity(built_model(path.stem), cli.task_forward('mmpose', row.size))
     assert cost.params == cost.trainable == AUTHORS[arch_of(path.stem)] - UNUSED
     assert cost.macs / 1e9 == pytest.approx(row.giga_macs, abs=0.006)
     # The ablation's published costs are higher than its padded windows account for.

@@ -110,5 +110,4 @@ def make_runner(cfg: Config, work_dir: Path) -> Runner:
     cli.set_amp(cfg, 'off')
     cli.check_data(cfg, SPLITS)
     cli.set_loaders(cfg, SPLITS)
-    cli.set_hooks(cfg, training=True)
     return cli.build_runner(cfg, [])

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import classify_video
@@ -87,6 +88,9 @@ def test_the_config_says_how_official_classes_are_numbered(order) -> None:
     class Loader:
         """Stands for a library's inferencer."""
 
+        def __init__(self, cfg, weights, device) -> None:
+            self._load_weights_to_model(model, {'model_state': state}, cfg)
+
         def _load_weights_to_model(self, model, weights, cfg) -> None:
             model.load_state_dict(weights['state_dict'])
 
@@ -102,9 +106,9 @@ def test_the_config_says_how_official_classes_are_numbered(order) -> None:
     numbers = torch.arange(400.0)
     state = UniFormer3D(arch).state_dict()
     state |= {'head.weight': torch.zeros(400, 32), 'head.bias': numbers}
-    hook = dict(type='uniformer_mm.CheckpointGuardHook', class_order=order)
-    loader = common.strict(Loader, 'k400.pyth')()
-    loader._load_weights_to_model(model, {'model_state': state}, Config(dict(custom_hooks=[hook])))
+    args = SimpleNamespace(checkpoint='k400.pyth', device='cpu')
+    cfg = Config(dict(default_hooks=dict(checkpoint_guard=dict(class_order=order))))
+    common.load(Loader, cfg, args)
     bias = model.cls_head.fc_cls.bias
     assert torch.equal(bias if order is None else bias[class_order(order)], numbers)
 

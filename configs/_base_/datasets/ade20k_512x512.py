@@ -3,15 +3,14 @@
 # multiples of each image's size instead.
 _base_ = ['mmseg::_base_/datasets/ade20k.py']
 
-load_labels = dict(type='LoadAnnotations')  # 0 is "other", as the data set says
-check_labels = dict(type='uniformer_mm.CheckSegMap', num_classes=150)
+# 0 is "other", as the data set says.
+load_labels = dict(type='uniformer_mm.LoadLabelMap', num_classes=150)
 # Touches no image of ADE20K: only those of an aspect beyond 64 : 1 (32 : 1 at the least scale).
 enlarge = dict(type='uniformer_mm.ResizeToAtLeast', size=32)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     load_labels,
-    check_labels,
     dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(512, 512), cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
@@ -24,7 +23,6 @@ test_pipeline = [
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
     enlarge,
     load_labels,
-    check_labels,
     dict(type='PackSegInputs'),
 ]
 tta_pipeline = [
@@ -42,11 +40,10 @@ tta_pipeline = [
                 dict(type='RandomFlip', prob=1.0, direction='horizontal'),
             ],
             [load_labels],
-            [check_labels],
             [dict(type='PackSegInputs')],
         ],
     ),
 ]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(persistent_workers=False, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,5 +1,6 @@
 # Cascade Mask R-CNN on a dense UniFormer (Li et al., UniFormer, TPAMI 2023, section 5.3). The box
-# heads have four convolutions with SyncBN and one linear layer, and learn by GIoU.
+# heads have four convolutions with SyncBN and one linear layer, and learn by GIoU. Regions are cut
+# out right under bfloat16 too.
 _base_ = ['mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py']
 
 model = dict(
@@ -12,6 +13,8 @@ model = dict(
     ),
     neck=dict(in_channels=[64, 128, 320, 512]),
     roi_head=dict(
+        bbox_roi_extractor=dict(type='uniformer_mm.Float32RoIExtractor'),
+        mask_roi_extractor=dict(type='uniformer_mm.Float32RoIExtractor'),
         bbox_head=[
             dict(
                 type='ConvFCBBoxHead',
