@@ -239,7 +239,7 @@ def test_poses_of_one_image(tmp_path) -> None:
         found = dict(keypoints=np.full((1, 17, 2), 10.0), keypoint_scores=np.ones((1, 17)))
         found['bbox_scores'] = np.array([score])
         samples.append(dict(img_path=write_image(tmp_path / f'{image}.png'), pred_instances=found))
-    seen, empty = read_tiles('td-hm_uniformer-mini_pose', samples, height=80)
+    seen, empty = read_tiles('td-hm_uniformer-mini_coco-people', samples, height=80)
     # The joint at pixel 10 of the small image is at 4 * 10.5 - 0.5 of the large one.
     assert np.argwhere(seen.picture.max(-1) > 100).mean(0) == pytest.approx([41.5] * 2, abs=1)
     assert empty.picture.max() < 50, 'nobody is drawn'

@@ -18,6 +18,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -95,16 +96,19 @@ def run(*args: object, quiet: bool = False, watch: Callable[[], None] | None = N
     paths = [str(REPO), *filter(None, [os.environ.get('PYTHONPATH')])]
     env = {**os.environ, 'PYTHONPATH': os.pathsep.join(paths)}
     tail = collections.deque(maxlen=15)
-    # Through a pipe, so that no command outlives the demo.
     pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
     with subprocess.Popen([sys.executable, *command], env=env, **pipe) as process:
-        for line in process.stdout:
-            if quiet:
-                tail.append(line)
-            else:
-                print(line, end='', flush=True)
-            if watch is not None:
-                watch()
+        try:
+            for line in process.stdout:
+                if quiet:
+                    tail.append(line)
+                else:
+                    print(line, end='', flush=True)
+                if watch is not None:
+                    watch()
+        except BaseException:  # no command outlives the demo
+            process.terminate()
+            raise
     if process.returncode != 0:
         raise DemoError(
             f'{"".join(tail)}python {command[0]} ended with status {process.returncode}'
@@ -376,6 +380,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     os.chdir(REPO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for name in DEMOS if 'all' in args.demos else args.demos:
             run_demo(name)
