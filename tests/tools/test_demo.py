@@ -76,7 +76,7 @@ def test_makes_data_trains_tests_and_draws(demo, name, tmp_path, capsys) -> None
     assert (tmp_path / f'{name}/{part.weights}.pth').read_bytes() == part.config.encode()
     page = (tmp_path / 'index.html').read_text()
     assert f'<b>{part.write(METRICS)}</b> (expected at least ' in page
-    assert Image.open(tmp_path / 'demo.jpg').width == 900
+    assert Image.open(tmp_path / 'demo.jpg').width == 800
     for step in part.next_steps:
         assert step.startswith('make ') or (REPO / step.split()[1]).is_file()
 

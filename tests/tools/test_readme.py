@@ -46,7 +46,7 @@ def test_the_readme_is_short_and_has_its_picture() -> None:
     assert len((REPO / 'README.md').read_text().splitlines()) < 140
     picture = REPO / 'docs/demo.jpg'
     assert picture.stat().st_size < 150_000
-    assert Image.open(picture).width == 900
+    assert Image.open(picture).width == 800
 
 
 def test_citation() -> None:

@@ -255,7 +255,7 @@ def run_demo(name: str) -> None:
             raise DemoError(f'{score.write(value)}, expected at least {score.target:g}')
 
 
-def show_all(width: int = 900) -> None:
+def show_all(width: int = 800) -> None:
     """Show the parts that have been run on one page, and a row of each in one small picture."""
     sections, rows = [], []
     for name in DEMOS:
