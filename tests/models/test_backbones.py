@@ -299,7 +299,7 @@ def test_illegal_input(network, shape, message) -> None:
 
 
 def test_stages_may_pass_on_more_than_a_map() -> None:
-    """A network with a class token overrides run_stage; recomputation takes what its blocks take."""
+    """A network with a class token overrides run_stage; blocks may take more than a map."""
 
     class Block(nn.Module):
         def __init__(self, block: nn.Module) -> None:
