@@ -1,13 +1,14 @@
-"""Random erasing in normalised space."""
+"""Random erasing in normalised space, of images and clips; mmpretrain's RandAugment."""
 
 import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
 
-from uniformer_mm.datasets import NormalizedRandomErasing
+from uniformer_mm.datasets import ClipRandomErasing, NormalizedRandomErasing
 
 BGR_MEAN, BGR_STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
+CLIP_MEAN, CLIP_STD = [114.75] * 3, [57.375] * 3
 
 
 def erasing(**kwargs) -> NormalizedRandomErasing:
@@ -23,6 +24,12 @@ def image(side: int = 224) -> np.ndarray:
     return np.full((side, side, 3), 7, dtype=np.uint8)
 
 
+def assert_rectangle(changed: np.ndarray) -> None:
+    """The pixels that changed, (H, W), fill one rectangle."""
+    rows, columns = np.nonzero(changed)
+    assert rows.size == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+
+
 def test_noise_is_standard_normal_after_the_data_preprocessor() -> None:
     from mmpretrain.models import ClsDataPreprocessor
 
@@ -34,46 +41,56 @@ def test_noise_is_standard_normal_after_the_data_preprocessor() -> None:
     assert erased.sum() > 14_000
     assert noise.mean(1).abs().max() < 0.03
     assert (noise.std(1) - 1).abs().max() < 0.03
-    # Unbounded: pixel values below 0 and above 255 are kept.
-    assert out.min() < 0
-    assert out.max() > 255
+    assert out.min() < 0 and out.max() > 255, 'unbounded'
     assert torch.corrcoef(noise).triu(1).abs().max() < 0.03
 
 
-def test_every_image_becomes_float32_and_the_rest_is_untouched() -> None:
-    for prob in (0.0, 1.0):
-        before = image()
-        out = erasing(prob=prob).transform(dict(img=before))['img']
-        assert out.dtype == np.float32
-        assert (before == 7).all()
-        rows, columns = np.nonzero((out != 7).any(axis=2))
-        assert rows.size == (0 if prob == 0 else (np.ptp(rows) + 1) * (np.ptp(columns) + 1))
+def test_one_box_a_clip_and_new_noise_in_every_frame() -> None:
+    transform = ClipRandomErasing(CLIP_MEAN, CLIP_STD, prob=1.0)
+    assert (transform.max_attempts, transform.area_range) == (100, (0.02, 1 / 3))
+    before = [image() for _ in range(16)]
+    clip = np.stack(transform.transform(dict(imgs=before, clip_len=8))['imgs'])
+    assert all((frame == 7).all() for frame in before)
+    boxes = (clip != 7).any(axis=3)
+    for first in (0, 8):  # two clips of eight frames
+        assert (boxes[first : first + 8] == boxes[first]).all()
+        assert_rectangle(boxes[first])
+    assert (boxes[0] != boxes[8]).any()
+    noise = (clip[:8, boxes[0]] - CLIP_MEAN) / CLIP_STD  # frames, pixels, channels
+    assert noise.mean() == pytest.approx(0, abs=0.02)
+    assert noise.std() == pytest.approx(1, abs=0.02)
+    between_frames = np.corrcoef(noise.reshape(8, -1))[np.triu_indices(8, 1)]
+    assert np.abs(between_frames).max() < 0.1
 
 
 def test_rectangles_follow_the_distribution() -> None:
     transform = erasing()
-    boxes = np.array([transform._rectangle(224, 224) for _ in range(4000)])
-    top, left, h, w = boxes.T
-    assert (h < 224).all()
-    assert (w < 224).all()
-    assert (top >= 0).all()
-    assert ((top + h) <= 224).all()
-    assert ((left + w) <= 224).all()
+    top, left, h, w = np.array([transform._rectangle(224, 224) for _ in range(4000)]).T
+    assert (h < 224).all() and (w < 224).all()
+    assert (top >= 0).all() and (left >= 0).all()
+    # Both borders are reached: the last position counts.
+    assert (top + h).max() == (left + w).max() == 224
+    assert left.min() == top.min() == 0
     share, aspect = h * w / 224**2, h / w
-    assert share.min() > 0.019
-    assert share.max() < 0.336
+    assert 0.019 < share.min() < share.max() < 0.336
     assert share.mean() == pytest.approx((0.02 + 1 / 3) / 2, abs=0.01)
     assert np.log(aspect).mean() == pytest.approx(0, abs=0.05)
     assert np.log(aspect).std() == pytest.approx(np.log(1 / 0.3) / np.sqrt(3), abs=0.05)
-    # Both borders are reached: the last position counts.
-    assert ((left + w) == 224).any()
-    assert (left == 0).any()
 
 
-def test_chance() -> None:
-    transform = erasing(prob=0.25)
-    erased = [(transform.transform(dict(img=image(32)))['img'] != 7).any() for _ in range(2000)]
-    assert np.mean(erased) == pytest.approx(0.25, abs=0.03)
+def test_a_share_is_erased_and_all_become_float32() -> None:
+    clips = ClipRandomErasing(CLIP_MEAN, CLIP_STD, prob=0.25)
+    images, before = erasing(prob=0.25), image(32)
+    for run in (
+        lambda: images.transform(dict(img=before))['img'],
+        lambda: clips.transform(dict(imgs=[before], clip_len=1))['imgs'][0],
+    ):
+        found = [run() for _ in range(2000)]
+        assert {out.dtype for out in found} == {np.dtype('float32')}
+        erased = [out for out in found if (out != before).any()]
+        assert len(erased) / 2000 == pytest.approx(0.25, abs=0.03)
+        assert_rectangle((erased[0] != before).any(axis=2))
+    assert (before == 7).all()
 
 
 def test_image_is_left_alone_if_no_rectangle_fits() -> None:
@@ -87,16 +104,12 @@ def test_image_is_left_alone_if_no_rectangle_fits() -> None:
         (dict(prob=1.5), 'prob must be in'),
         (dict(area_range=(0.5, 0.2)), 'area_range must be ascending'),
         (dict(aspect_range=(0.0, 1.0)), 'aspect_range must be ascending'),
+        ({}, 'the image has 1 channels, mean and std have 3'),
     ],
 )
-def test_impossible_arguments(kwargs: dict, message: str) -> None:
+def test_impossible_arguments(kwargs, message) -> None:
     with pytest.raises(ValueError, match=message):
-        erasing(**kwargs)
-
-
-def test_channels_must_match() -> None:
-    with pytest.raises(ValueError, match='the image has 1 channels, mean and std have 3'):
-        erasing().transform(dict(img=image()[..., :1]))
+        erasing(**kwargs).transform(dict(img=image()[..., :1]))
 
 
 def test_randaugment_runs_every_operation() -> None:
@@ -119,6 +132,5 @@ def test_randaugment_runs_every_operation() -> None:
         assert operation.prob == 0.5
         operation.prob = 1.0
         out = operation.transform(dict(img=picture.copy()))['img']
-        assert out.dtype == np.uint8
-        assert out.shape == picture.shape
+        assert (out.dtype, out.shape) == (np.uint8, picture.shape)
         assert (out != picture).any(), operation
