@@ -159,14 +159,14 @@ def test_an_image_without_a_label_has_none() -> None:
     assert LoadLabelMap(3)(results := dict(img_path='a.jpg')) == results
 
 
-def test_only_thin_images_are_enlarged() -> None:
-    resize = ResizeToAtLeast(size=32)
-    for shape, expected in (((32, 40), None), ((4, 90), (32, 90)), ((5, 6), (32, 32))):
-        image = np.zeros((*shape, 3), np.uint8)
-        results = resize(dict(img=image, img_shape=shape))
-        if expected is None:
-            assert results['img'] is image
-        assert results['img'].shape[:2] == results['img_shape'] == (expected or shape)
+@pytest.mark.parametrize(
+    ('shape', 'expected'), [((32, 40), (32, 40)), ((4, 90), (32, 90)), ((5, 6), (32, 32))]
+)
+def test_only_thin_images_are_enlarged(shape, expected) -> None:
+    image = np.zeros((*shape, 3), np.uint8)
+    results = ResizeToAtLeast(size=32)(dict(img=image, img_shape=shape))
+    assert (results['img'] is image) == (shape == expected)
+    assert results['img'].shape[:2] == results['img_shape'] == expected
 
 
 # (width, height): below the crop, strips, no multiple of 32 or of a window.
@@ -190,21 +190,18 @@ def test_training_on_odd_sizes(size, cfg, model, tmp_path) -> None:
     assert loss > 0
 
 
-MODES = {
-    'whole': dict(mode='whole'),
-    'slide': dict(mode='slide', crop_size=(64, 64), stride=(43, 43)),
-}
+MODES = [dict(mode='whole'), dict(mode='slide', crop_size=(64, 64), stride=(43, 43))]
 
 
-@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('mode', MODES, ids=lambda mode: mode['mode'])
 @pytest.mark.parametrize('size', ODD_SIZES, ids=lambda size: '{}x{}'.format(*size))
 @torch.no_grad()
 def test_testing_odd_sizes(size, mode, cfg, model, tmp_path) -> None:
     result = read(cfg, 'test', noise(*size), grey(np.ones(size[::-1])), tmp_path)
     assert min(result['inputs'].shape[1:]) >= 32
-    model.eval().test_cfg = Config(MODES[mode])
+    model.eval().test_cfg = Config(mode)
     (sample,) = model.test_step(batch(result))
-    model.test_cfg = Config(MODES['whole'])
+    model.test_cfg = Config(MODES[0])
     assert sample.pred_sem_seg.data.shape == sample.gt_sem_seg.data.shape == (1, *size[::-1])
     assert sample.seg_logits.data.isfinite().all()
 
