@@ -1,6 +1,7 @@
 """Images of any size and broken data, in the detection configs' own pipelines."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,44 +122,30 @@ def refuse(cfg: Config, work_dir: Path) -> str:
     return message
 
 
-def drop_annotations(content: dict) -> None:
-    content['annotations'] = []
-
-
-def give_another_category(content: dict) -> None:
-    content['annotations'][0]['category_id'] = 1
-
-
+# What is wrong: arguments of make_cfg, what is written over the file of annotations, the message.
 WRONG = {
-    'no objects': (dict(num_empty=len(SIZES)), None, ['no image left']),
-    'no annotations': ({}, drop_annotations, ['no image left']),
-    'other classes': (
-        dict(classes=('cat', 'dog')),
-        None,
-        ['must give names of the annotation file'],
-    ),
+    'no objects': (dict(num_empty=len(SIZES)), {}, 'no image left'),
+    'no annotations': ({}, dict(annotations=[]), 'no image left'),
+    'other classes': (dict(classes=('cat', 'dog')), {}, 'must give names of the annotation file'),
     'another order': (
         dict(classes=('bar', 'square')),
-        None,
-        ['do not fit', 'in the order of the file'],
+        {},
+        'do not fit.*in the order of the file',
     ),
     'other ids': (
         {},
-        give_another_category,
-        ['category_id [1], which its "categories" do not define'],
+        dict(categories=[dict(id=3, name='square'), dict(id=7, name='bar')]),
+        r'category_id \[13\], which its "categories" do not define',
     ),
 }
 
 
-@pytest.mark.parametrize(('kwargs', 'edit', 'expected'), WRONG.values(), ids=WRONG)
-def test_wrong_annotations_are_refused(make_cfg, kwargs, edit, expected, tmp_path) -> None:
+@pytest.mark.parametrize(('kwargs', 'content', 'expected'), WRONG.values(), ids=WRONG)
+def test_wrong_annotations_are_refused(make_cfg, kwargs, content, expected, tmp_path) -> None:
     cfg = make_cfg(**kwargs)
-    if edit is not None:
-        file = tmp_path / 'coco/annotations/instances_train2017.json'
-        edit(content := json.loads(file.read_text()))
-        file.write_text(json.dumps(content))
-    message = refuse(cfg, tmp_path / 'work')
-    assert all(part in message for part in expected), message
+    file = tmp_path / 'coco/annotations/instances_train2017.json'
+    file.write_text(json.dumps(json.loads(file.read_text()) | content))
+    assert re.search(expected, refuse(cfg, tmp_path / 'work'), re.S)
 
 
 def test_heads_of_another_number_of_classes(make_cfg, tmp_path) -> None:
