@@ -52,11 +52,6 @@ def read(path: Path, inds: list[int] | None = None, decoder: tuple[str, str] = P
     return decode(results)
 
 
-# -------------------------------------------------------------------------------------------------
-# Decoding
-# -------------------------------------------------------------------------------------------------
-
-
 def read_with_both(path: Path, inds: list[int] | None = None) -> dict:
     """What both decoders agree on."""
     ours, theirs = (read(path, inds, decoder) for decoder in (PYAV, DECORD))
@@ -120,11 +115,6 @@ def test_a_video_that_ends_early_repeats_its_last_frame(tmp_path) -> None:
     assert (frames[1] == frames[2]).all()
     assert (frames[1] == frames[3]).all()
     assert (frames[0] != frames[1]).any()
-
-
-# -------------------------------------------------------------------------------------------------
-# Data sets
-# -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope='module')
@@ -307,11 +297,6 @@ def test_a_missing_list_file(tmp_path) -> None:
 def test_impossible_arguments(videos, kwargs, message) -> None:
     with pytest.raises(ValueError, match=message):
         video_dataset(videos, 'RepeatAugVideoDataset', **kwargs)
-
-
-# -------------------------------------------------------------------------------------------------
-# What the hook checks and reports
-# -------------------------------------------------------------------------------------------------
 
 
 def runner_of(dataset, num_classes: int = 2) -> SimpleNamespace:

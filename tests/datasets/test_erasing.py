@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from uniformer_mm.datasets import ClipRandomErasing, NormalizedRandomErasing
@@ -112,20 +113,14 @@ def test_impossible_arguments(kwargs, message) -> None:
         erasing(**kwargs).transform(dict(img=image()[..., :1]))
 
 
-def test_randaugment_runs_every_operation() -> None:
-    """Each of the 15 operations at full strength, on the installed NumPy and OpenCV."""
+def test_randaugment_runs_every_operation(repo_root) -> None:
+    """Each of the recipe's 15 operations, on the installed NumPy and OpenCV."""
     from mmpretrain.registry import TRANSFORMS
 
-    policy = dict(
-        policies='timm_increasing',
-        num_policies=1,
-        total_level=10,
-        magnitude_level=9,
-        magnitude_std=0.5,
-        hparams=dict(pad_val=[104, 116, 124], interpolation='bicubic'),
-    )
+    cfg = Config.fromfile(repo_root / 'configs/_base_/datasets/imagenet_bs128_uniformer_224.py')
+    (policy,) = [step for step in cfg.train_pipeline if step.type == 'RandAugment']
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        operations = TRANSFORMS.build(dict(type='RandAugment', **policy)).transforms
+        operations = TRANSFORMS.build(dict(policy, magnitude_level=9)).transforms
     assert len(operations) == 15
     picture = np.random.randint(20, 200, (48, 64, 3), dtype=np.uint8)
     for operation in operations:

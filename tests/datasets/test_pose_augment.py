@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from mmengine.registry import DefaultScope
 from scipy.stats import kstest, norm
 
 from uniformer_mm.datasets import ClippedNormalScaleRotation, RandomBBoxShift
 from uniformer_mm.registry import TRANSFORMS
 
-pytest.importorskip('mmpose')
 MANY = 40_000
 
 
@@ -48,18 +46,6 @@ def test_rotation_is_a_clipped_normal() -> None:
     assert turned.mean() == pytest.approx(0, abs=1)
 
 
-def test_stock_transform_only_approximates() -> None:
-    """The reason for having our own, in the numbers that the config file mentions."""
-    from mmpose.datasets.transforms import RandomBBoxTransform
-
-    stock = RandomBBoxTransform(shift_prob=0)
-    results = dict(bbox_center=np.zeros((MANY, 2)), bbox_scale=np.ones((MANY, 2)))
-    out = stock.transform(results)
-    scale, turned = out['bbox_scale'][:, 0], out['bbox_rotation'][out['bbox_rotation'] != 0]
-    assert 0.5 < scale.min() < scale.max() < 1.5
-    assert (abs(turned) < 40).mean() == pytest.approx(0.56, abs=0.01)
-
-
 @pytest.mark.parametrize(('prob', 'share'), [(0.0, 0), (1.0, 1)])
 def test_probabilities(prob, share) -> None:
     factors, rotation = draw_scale_and_rotation(scale_std=0.0, rotation_prob=prob)
@@ -78,28 +64,6 @@ def test_shift_is_uniform_in_the_raw_box() -> None:
     for axis in range(2):
         assert kstest(moved[:, axis], 'uniform', args=(-0.2, 0.4))[1] > 0.01
     assert abs(np.corrcoef(moved.T)[0, 1]) < 0.03
-
-
-def test_order_in_the_pipeline() -> None:
-    """A half body replaces the shifted box, whose center then does not matter."""
-    from mmpose.registry import TRANSFORMS
-
-    with DefaultScope.overwrite_default_scope('mmpose'):
-        shift = TRANSFORMS.build(dict(type='uniformer_mm.RandomBBoxShift', prob=1.0))
-        half = TRANSFORMS.build(dict(type='RandomHalfBody', prob=1.0))
-    points = np.random.rand(1, 17, 2).astype(np.float32) * 50
-    results = dict(
-        bbox=np.float32([[0, 0, 50, 50]]),
-        bbox_center=np.float32([[25, 25]]),
-        bbox_scale=np.float32([[62.5, 62.5]]),
-        keypoints=points,
-        keypoints_visible=np.ones((1, 17)),
-        upper_body_ids=list(range(11)),
-        lower_body_ids=list(range(11, 17)),
-    )
-    center = half.transform(shift.transform(results))['bbox_center'][0]
-    means = [points[0, :11].mean(0), points[0, 11:].mean(0)]
-    assert any(np.allclose(center, mean) for mean in means)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,8 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
-from mmengine.structures import PixelData
 from mmseg.datasets import LoadAnnotations
 from mmseg.registry import DATASETS
-from mmseg.structures import SegDataSample
 from paper_configs import build, read_config
 from PIL import Image
 from tiny_ade import make_ade, shrink, shrink_model
@@ -204,24 +202,6 @@ def test_testing_odd_sizes(size, mode, cfg, model, tmp_path) -> None:
     model.test_cfg = Config(MODES[0])
     assert sample.pred_sem_seg.data.shape == sample.gt_sem_seg.data.shape == (1, *size[::-1])
     assert sample.seg_logits.data.isfinite().all()
-
-
-@pytest.mark.parametrize('style', ['global', 'window', 'hybrid'])
-@torch.no_grad()
-def test_any_size_in_every_style(style, cfg, model) -> None:
-    """Nothing is padded: the maps are floored, and the heads come back to the size of the input."""
-    model.eval().backbone.set_stage3_style(style, 3)
-    image = torch.randint(0, 256, (3, 150, 203), dtype=torch.uint8)
-    sample = SegDataSample(
-        gt_sem_seg=PixelData(data=torch.zeros(1, 150, 203)),
-        metainfo=dict(img_shape=(150, 203), ori_shape=(150, 203)),
-    )
-    (found,) = model.test_step(dict(inputs=[image], data_samples=[sample]))
-    assert found.pred_sem_seg.data.shape == (1, 150, 203)
-    normed = model.data_preprocessor(dict(inputs=[image]), False)['inputs']
-    assert normed.shape == (1, 3, 150, 203)
-    sizes = [tuple(x.shape[2:]) for x in model.backbone(normed)]
-    assert sizes == [(37, 50), (18, 25), (9, 12), (4, 6)]
 
 
 def test_the_example_of_ones_own_regions(repo_root, tmp_path) -> None:
