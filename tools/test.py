@@ -11,7 +11,7 @@ from pathlib import Path
 
 import mmengine
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 
 PICKLES = ('.pkl', '.pickle')
@@ -67,7 +67,7 @@ def output_files(args: argparse.Namespace) -> tuple[str | None, list[str]]:
 def main() -> None:
     args = parse_args()
     metrics_file, prediction_files = output_files(args)
-    cfg, notes = cli.load_config(args.config, args.cfg_options)
+    cfg, warnings = cli.load_config(args.config, args.cfg_options)
     if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:
         raise cli.UserError(f'{args.config} has no test_dataloader and test_evaluator.')
     cli.set_work_dir(cfg, args.config, args.work_dir)
@@ -83,11 +83,10 @@ def main() -> None:
         cli.set_tta(cfg)
     for file in prediction_files:
         cli.add_dump(cfg, file)
-    notes += cli.set_loaders(cfg, ('test',), args.no_pin_memory)
-    cli.set_hooks(cfg, training=False)
-    notes += cli.prepare_runtime(cfg, args.launcher, args.local_rank)
+    cli.set_loaders(cfg, ('test',), args.no_pin_memory)
+    notes = cli.prepare_runtime(cfg, args.launcher, args.local_rank)
 
-    runner = cli.build_runner(cfg, notes)
+    runner = cli.build_runner(cfg, notes, warnings)
     metrics = runner.test()
     if runner.rank == 0:
         if metrics_file is not None:

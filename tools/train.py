@@ -8,7 +8,7 @@ Examples:
 
 import argparse
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 
 
@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg, notes = cli.load_config(args.config, args.cfg_options)
+    cfg, warnings = cli.load_config(args.config, args.cfg_options)
     cli.set_work_dir(cfg, args.config, args.work_dir)
     cli.set_amp(cfg, args.amp)
     cli.check_optimizer(cfg)
@@ -56,9 +56,7 @@ def main() -> None:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.auto_scale_lr:
         if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
-            raise cli.UserError(
-                '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size.'
-            )
+            raise cli.UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size.')
         cfg.auto_scale_lr.enable = True
     if args.seed is not None or args.deterministic:
         cfg.setdefault('randomness', {})
@@ -68,11 +66,10 @@ def main() -> None:
         )
     splits = ('train', 'val')
     cli.check_data(cfg, splits)
-    notes += cli.set_resume(cfg, args.resume)
-    notes += cli.set_loaders(cfg, splits, args.no_pin_memory)
-    cli.set_hooks(cfg, training=True)
+    cli.set_loaders(cfg, splits, args.no_pin_memory)
+    notes = cli.set_resume(cfg, args.resume)
     notes += cli.prepare_runtime(cfg, args.launcher, args.local_rank)
-    cli.build_runner(cfg, notes).train()
+    cli.build_runner(cfg, notes, warnings).train()
 
 
 if __name__ == '__main__':

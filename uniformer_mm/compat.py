@@ -109,11 +109,12 @@ class _WeightsOnlyUnpickler(pickle.Unpickler):
         return allowed[full_name]
 
 
-def load_weights_only(path: str | os.PathLike) -> Any:
+def load_weights_only(path: str | os.PathLike, mmap: bool = False) -> Any:
     """``torch.load`` on the CPU that runs no code from the file, on every supported torch.
 
     Args:
         path: A local file.
+        mmap: Leave the tensors on the disk until they are used. Defaults to False.
 
     Returns:
         The object in the file.
@@ -123,14 +124,16 @@ def load_weights_only(path: str | os.PathLike) -> Any:
             classes that MMEngine's and the official training checkpoints need.
     """
     if _torch_reads_weights_only():
-        return torch.load(path, map_location='cpu', weights_only=True)
+        return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
     # Before 2.6 torch cannot be told other names for safe functions; the same list goes in here.
     safe_pickle = SimpleNamespace(
         __name__='safe_pickle',
         Unpickler=_WeightsOnlyUnpickler,
         load=lambda file, **kwargs: _WeightsOnlyUnpickler(file, **kwargs).load(),
     )
-    return torch.load(path, map_location='cpu', pickle_module=safe_pickle, weights_only=False)
+    return torch.load(
+        path, map_location='cpu', pickle_module=safe_pickle, weights_only=False, mmap=mmap
+    )
 
 
 # -------------------------------------------------------------------------------------------------

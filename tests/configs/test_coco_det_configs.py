@@ -13,12 +13,12 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from paper_configs import build, learning_rates, norms_of_backbone, read_config, stock_config
-from small_runs import make_runner
-from tiny_coco import make_coco, shrink, use_data
+from small_data import make_coco
+from small_runs import make_runner, shrink, use_data
 from torch import nn
 
 from uniformer_mm import cli
-from uniformer_mm.analysis.complexity import count_complexity, task_forward
+from uniformer_mm.analysis.complexity import count_complexity
 
 pytest.importorskip('mmdet')
 
@@ -95,7 +95,7 @@ def test_all_models_are_listed() -> None:
 def test_parameters_and_cost(name) -> None:
     params, giga_macs, published = SIZE[name]
     leaf = next(leaf for leaf in RECIPE if model_name(leaf) == name)
-    cost = count_complexity(built_model(leaf), *task_forward('mmdet', (800, 1280)))
+    cost = count_complexity(built_model(leaf), cli.task_forward('mmdet', (800, 1280)))
     assert cost.params == cost.trainable == params
     assert cost.macs / 1e9 == pytest.approx(giga_macs, abs=0.05)
     assert cost.macs / 1e9 == pytest.approx(published, rel=0.01)

@@ -10,12 +10,12 @@ import yaml
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from paper_configs import build, learning_rates, read_config, stock_config
-from small_runs import make_runner
-from tiny_pose import make_pose, shrink, use_data
+from small_data import make_pose
+from small_runs import make_runner, shrink, use_data
 from torch import nn
 
 from uniformer_mm import cli
-from uniformer_mm.analysis.complexity import count_complexity, task_forward
+from uniformer_mm.analysis.complexity import count_complexity
 
 pytest.importorskip('mmpose')
 
@@ -108,7 +108,7 @@ def test_all_models_are_listed() -> None:
 
 
 def test_parameters_and_cost(path, row) -> None:
-    cost = count_complexity(built_model(path.stem), *task_forward('mmpose', row.size))
+    cost = count_complexity(built_model(path.stem), cli.task_forward('mmpose', row.size))
     assert cost.params == cost.trainable == AUTHORS[arch_of(path.stem)] - UNUSED
     assert cost.macs / 1e9 == pytest.approx(row.giga_macs, abs=0.006)
     # The ablation's published costs are higher than its padded windows account for.

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from uniformer_mm import cli
-from uniformer_mm.analysis.complexity import count_complexity, task_forward
+from uniformer_mm.analysis.complexity import count_complexity
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 LEAVES = sorted(p for p in CONFIGS.rglob('*.py') if '_base_' not in p.parts)
@@ -83,8 +83,8 @@ def test_all_models_are_listed(path) -> None:
 def test_parameters_and_cost(path, cfg) -> None:
     params, giga_macs = SIZE[path.stem]
     model = build_model(cfg)
-    forward, device = task_forward('mmpretrain', (224, 224))
-    cost = count_complexity(model, forward, device)
+    forward = cli.task_forward('mmpretrain', (224, 224))
+    cost = count_complexity(model, forward)
     assert cost.params == cost.trainable == params
     assert cost.macs / 1e9 == pytest.approx(giga_macs, rel=0.005)
 
@@ -293,7 +293,6 @@ def test_trains_and_tests(leaf: Path, image_folder: Path, tmp_path: Path) -> Non
     cli.set_amp(cfg, 'off')
     cli.check_data(cfg, ('train', 'val', 'test'))
     cli.set_loaders(cfg, ('train', 'val', 'test'))
-    cli.set_hooks(cfg, training=True)
     runner = cli.build_runner(cfg, notes)
     assert len(runner.train_dataloader) == 2
     before = {name: p.detach().clone() for name, p in runner.model.named_parameters()}

@@ -211,7 +211,7 @@ def test_segmentors_train_and_test(name, mini_data, classifier, tmp_path) -> Non
     assert not torch.allclose(*outputs, atol=1e-5)
 
 
-POSE = CONFIGS / 'mini/td-hm_uniformer-mini_pose.py'
+POSE = CONFIGS / 'mini/td-hm_uniformer-mini_coco-people.py'
 
 
 def test_pose_estimator_is_the_papers() -> None:

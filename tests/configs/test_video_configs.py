@@ -14,7 +14,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from torch import nn
 
-from uniformer_mm.analysis.complexity import count_complexity, task_forward
+from uniformer_mm import cli
+from uniformer_mm.analysis.complexity import count_complexity
 
 pytest.importorskip('mmaction')
 
@@ -219,7 +220,7 @@ def test_model(path, cfg, recipe) -> None:
 def test_parameters_and_cost(path, recipe) -> None:
     arch, drop_path = key_of(path)[0], recipe.drop_path
     model = built_model(arch, recipe.classes, drop_path)
-    cost = count_complexity(model, *task_forward('mmaction', (recipe.frames, 224, 224)))
+    cost = count_complexity(model, cli.task_forward('mmaction', (recipe.frames, 224, 224)))
     assert cost.params == cost.trainable == PARAMS[arch][recipe.classes]
     assert cost.macs / 1e9 == pytest.approx(GIGA_MACS[arch][recipe.frames], rel=0.01)
     rates = [

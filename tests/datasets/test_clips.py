@@ -10,9 +10,10 @@ import mmaction.datasets  # noqa: F401  (its collate function and decoders)
 import numpy as np
 import pytest
 import torch
+from mini.clips import write_frames, write_video
 from mmengine.registry import DATASETS, FUNCTIONS, TRANSFORMS, DefaultScope
 from mmengine.runner import Runner, ValLoop
-from tiny_video import moving_bar, show_part, turn, write_frames, write_video
+from small_data import moving_bar, show_part, turn
 from torch.utils.data import Dataset
 
 from uniformer_mm.cli import UserError

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from small_runs import make_runner
-from tiny_coco import CLASSES, SIZES, make_coco, shrink, shrink_backbone, use_data
+from small_data import CLASSES, SIZES, make_coco
+from small_runs import make_runner, shrink, shrink_model, use_data
 
 from uniformer_mm import cli
 
@@ -36,7 +36,7 @@ def make_cfg(repo_root, tmp_path):
         cfg, _ = cli.load_config(str(path), {'train_cfg.max_epochs': 1})
         use_data(cfg, root, classes)
         shrink(cfg, by)
-        shrink_backbone(cfg)
+        shrink_model(cfg)
         return cfg
 
     return make

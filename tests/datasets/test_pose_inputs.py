@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
-from small_runs import make_runner
-from tiny_pose import DETECTIONS, make_pose, use_data
+from small_data import DETECTIONS, make_pose
+from small_runs import make_runner, use_data
 
 from uniformer_mm import cli
 from uniformer_mm.cli.messages import explain
 
 pytest.importorskip('mmpose')
 
-CONFIG = Path(__file__).resolve().parents[2] / 'configs/mini/td-hm_uniformer-mini_pose.py'
+CONFIG = Path(__file__).resolve().parents[2] / 'configs/mini/td-hm_uniformer-mini_coco-people.py'
 GOOD = (40, 10, 60, 90)
 
 

@@ -14,7 +14,8 @@ from mmseg.datasets import LoadAnnotations
 from mmseg.registry import DATASETS
 from paper_configs import build, read_config
 from PIL import Image
-from tiny_ade import make_ade, shrink, shrink_model
+from small_data import make_ade
+from small_runs import shrink, shrink_model
 
 from uniformer_mm.cli import UserError
 from uniformer_mm.datasets import LoadLabelMap, ResizeToAtLeast

@@ -15,7 +15,6 @@ def build(config: Path, options: dict[str, Any], work_dir: Path) -> Runner:
     cfg, notes = cli.load_config(str(config), options)
     cli.set_work_dir(cfg, str(config), str(work_dir))
     cli.set_loaders(cfg, ('train', 'val', 'test'))
-    cli.set_hooks(cfg, training=True)
     return cli.build_runner(cfg, notes)
 
 

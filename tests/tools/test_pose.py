@@ -10,11 +10,11 @@ import torch
 from mmengine.config import Config
 from paper_configs import build
 from PIL import Image
-from tiny_pose import DETECTIONS, make_pose
+from small_data import DETECTIONS, make_pose
 
 pytest.importorskip('mmpose')
 
-CONFIG = Path(__file__).resolve().parents[2] / 'configs/mini/td-hm_uniformer-mini_pose.py'
+CONFIG = Path(__file__).resolve().parents[2] / 'configs/mini/td-hm_uniformer-mini_coco-people.py'
 TOOL = 'tools/inference/pose.py'
 
 

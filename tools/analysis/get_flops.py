@@ -10,21 +10,11 @@ import contextlib
 import json
 import sys
 
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
-from uniformer_mm.analysis.complexity import Complexity, count_complexity, task_forward
-
-# The sizes at which papers print the cost.
-SHAPES = {
-    'mmpretrain': (224, 224),
-    'mmdet': (800, 1280),
-    'mmseg': (512, 2048),
-    'mmpose': (256, 192),
-    'mmaction': (16, 224, 224),
-}
+from uniformer_mm.analysis.complexity import Complexity, count_complexity
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,26 +35,8 @@ def parse_args() -> argparse.Namespace:
         '--depth', type=int, default=0, metavar='N', help='also list modules this deep'
     )
     parser.add_argument('--json', action='store_true', help='print JSON')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=cli.OptionAction, default={}, metavar='KEY=VALUE'
-    )
+    cli.add_options(parser)
     return parser.parse_args()
-
-
-def default_shape(cfg: Config) -> tuple[int, ...]:
-    """The input size that the config itself tests with, or else the papers'."""
-    scope = cfg.get('default_scope')
-    if scope == 'mmpose' and 'input_size' in cfg.get('codec', {}):
-        width, height = cfg.codec.input_size
-        return height, width
-    if scope in ('mmpretrain', 'mmaction') and cfg.get('test_dataloader'):
-        steps = cfg.test_dataloader.dataset.get('pipeline', [])
-        frames = [step.clip_len for step in steps if 'clip_len' in step]
-        for step in steps:
-            if step.get('type') in ('CenterCrop', 'ThreeCrop'):
-                crop = step.crop_size
-                return (*frames, *((crop, crop) if isinstance(crop, int) else crop))
-    return SHAPES.get(scope, ())
 
 
 def print_table(cost: Complexity, shape: tuple[int, ...], depth: int) -> None:
@@ -85,20 +57,23 @@ def print_table(cost: Complexity, shape: tuple[int, ...], depth: int) -> None:
 
 def main() -> None:
     args = parse_args()
-    cfg, _ = cli.load_config(args.config, args.cfg_options)
-    shape = tuple(args.shape) if args.shape else default_shape(cfg)
+    cfg, warnings = cli.load_config(args.config, args.cfg_options)
+    for warning in warnings:
+        print(warning, file=sys.stderr)
+    library = cli.library_of(cfg)
+    shape = tuple(args.shape or library.own_size(cfg) or library.paper_size)
     if len(shape) == 1:
-        shape = shape * 2
+        shape = (*shape, *shape)
     try:
         channels = cfg.model.backbone.get('in_channels', 3)
-        forward, device = task_forward(cfg.get('default_scope'), shape, channels)
+        forward = cli.task_forward(cfg.get('default_scope'), shape, channels)
     except ValueError as error:
         raise cli.UserError(str(error)) from error
     init_default_scope(cfg.default_scope)
     if 'data_preprocessor' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     with contextlib.redirect_stdout(sys.stderr):  # the libraries' log is not the report
-        cost = count_complexity(MODELS.build(cfg.model), forward, device)
+        cost = count_complexity(MODELS.build(cfg.model), forward)
     if args.json:
         modules = {
             name: {'params': module.params, 'macs': module.macs}

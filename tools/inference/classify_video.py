@@ -14,19 +14,11 @@ from typing import TYPE_CHECKING
 import matplotlib
 
 matplotlib.use('Agg')
+import common
 import matplotlib.pyplot as plt
 import numpy as np
-from common import (
-    VIDEOS,
-    find_files,
-    make_parser,
-    read_config,
-    refuse_to_overwrite,
-    report_skipped,
-    strict,
-)
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 
 if TYPE_CHECKING:
@@ -37,7 +29,7 @@ FRAMES = 8
 
 
 def parse_args() -> argparse.Namespace:
-    parser = make_parser(
+    parser = common.make_parser(
         __doc__,
         'a recognizer',
         inputs='video, or folder of videos',
@@ -101,27 +93,24 @@ def draw(frames: list[np.ndarray], found: list[tuple[str, float]], title: str, o
 
 def main() -> None:
     args = parse_args()
-    cfg = read_config(args, 'mmaction')
+    cfg = common.read_config(args, 'mmaction')
     head = cfg.model.cls_head
     names = read_names(args.classes, head.num_classes)
-    videos = find_files(args.input, VIDEOS, 'video')
-    pictures = [args.out_dir / f'{video.name}.png' for video in videos]
-    refuse_to_overwrite(pictures, args.overwrite)
+    videos = common.find_files(args.input, common.VIDEOS, 'video')
+    common.refuse_to_overwrite(
+        (args.out_dir / f'{video.name}.png' for video in videos), args.overwrite
+    )
 
     from mmaction.apis.inferencers import ActionRecogInferencer
 
     cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
-    inferencer = strict(ActionRecogInferencer, args.checkpoint)(
-        cfg, args.checkpoint, device=args.device
-    )
-    inferencer.show_progress = False
-    unreadable = []
-    for video, picture in zip(videos, pictures, strict=True):
+    inferencer = common.load(ActionRecogInferencer, cfg, args)
+
+    def classify(video: Path) -> str:
         try:
             frames = sample_frames(inferencer, video)
         except Exception as error:  # decord's derive from nothing else, and it asserts
-            unreadable.append(f'{video}: {first_line(error)}')
-            continue
+            raise OSError(first_line(error)) from error
         (sample,) = inferencer(str(video), return_datasamples=True)['predictions']
         scores = sample.pred_score
         if head.get('average_clips') == 'score':  # averaged before the softmax
@@ -130,9 +119,11 @@ def main() -> None:
         found = [
             (names[i], share) for i, share in zip(labels.tolist(), shares.tolist(), strict=True)
         ]
+        picture = args.out_dir / f'{video.name}.png'
         draw(frames, found, video.name, picture)
-        print(f'{picture}: {found[0][0]} ({found[0][1]:.1%})', flush=True)
-    report_skipped(unreadable, len(videos), 'videos')
+        return f'{picture}: {found[0][0]} ({found[0][1]:.1%})'
+
+    common.run_each(videos, classify, 'videos')
 
 
 if __name__ == '__main__':

@@ -1,21 +1,27 @@
 """What the tools that run one model on a user's files share."""
 
 import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 from mmengine.config import Config
 from mmengine.infer import BaseInferencer
 from torch import nn
 
 from uniformer_mm import cli
-from uniformer_mm.engine import CheckpointGuardHook
-from uniformer_mm.cli.runtime import type_name
+from uniformer_mm.checkpoints import load_model, through_safe_reader
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
 
 
-def make_parser(description: str, model: str, inputs: str, out_dir: str) -> argparse.ArgumentParser:
+def make_parser(
+    description: str, model: str, inputs: str, out_dir: str, predictions: str | None = None
+) -> argparse.ArgumentParser:
     """A parser with the arguments of all such tools.
 
     Args:
@@ -23,6 +29,7 @@ def make_parser(description: str, model: str, inputs: str, out_dir: str) -> argp
         model: What the config must be of, such as ``'a detector'``.
         inputs: What may be given as input.
         out_dir: Default folder of the results.
+        predictions: What ``--save-predictions`` writes. Defaults to None, for no such option.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -35,34 +42,28 @@ def make_parser(description: str, model: str, inputs: str, out_dir: str) -> argp
         '--overwrite', action='store_true', help='replace results that are there already'
     )
     parser.add_argument('--device', help='e.g. cpu or cuda:1; default: a GPU if there is one')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=cli.OptionAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='change entries of the config',
-    )
+    if predictions is not None:
+        parser.add_argument(
+            '--save-predictions', action='store_true', help=f'also write {predictions}'
+        )
+    cli.add_options(parser)
     return parser
 
 
 def read_config(args: argparse.Namespace, scope: str) -> Config:
-    """The config and the checkpoint's header, checked before the model is built.
+    """The config, after a look at the checkpoint's header, before the model is built.
 
     Raises:
         UserError: If the config is not for library ``scope``, or the checkpoint is damaged.
     """
-    cfg, _ = cli.load_config(args.config, args.cfg_options)
-    if cfg.get('default_scope') != scope:
-        raise cli.UserError(
-            f'{args.config} is no config for {scope}: its default_scope is '
-            f'{cfg.get("default_scope")!r}.'
-        )
+    cfg, warnings = cli.load_config(args.config, args.cfg_options, scope)
+    for warning in warnings:
+        print(warning, file=sys.stderr)
     cli.peek_checkpoint(args.checkpoint)
     return cfg
 
 
-def find_files(path: Path, extensions: tuple[str, ...] = IMAGES, kind: str = 'image') -> list[Path]:
+def find_files(path: Path, extensions: Sequence[str] = IMAGES, kind: str = 'image') -> list[Path]:
     """The file itself, or the files of a folder with these extensions in the order of their names.
 
     Raises:
@@ -78,32 +79,59 @@ def find_files(path: Path, extensions: tuple[str, ...] = IMAGES, kind: str = 'im
     return files
 
 
-def refuse_to_overwrite(results: list[Path], overwrite: bool) -> None:
+def refuse_to_overwrite(results: Iterable[Path], overwrite: bool) -> None:
     """Stop before any work if a result is there already, or two results would be one file.
 
     Raises:
         UserError: Names the first such file.
     """
-    for i, result in enumerate(results):
-        if result in results[:i]:
+    seen = set()
+    for result in results:
+        if result in seen:
             raise cli.UserError(f'Two of the inputs would be written to {result}: rename one.')
+        seen.add(result)
         if result.exists() and not overwrite:
             raise cli.UserError(f'{result} exists already; add --overwrite to replace it.')
 
 
-def report_skipped(skipped: list[str], total: int, kind: str = 'images') -> None:
-    """End with an error if some of ``total`` inputs could not be read.
+def read_image(path: Path) -> np.ndarray:
+    """Pixels (H, W, 3) uint8 BGR.
 
     Raises:
-        UserError: Lists them.
+        OSError: If it cannot be read.
     """
+    pixels = cv2.imread(str(path))
+    if pixels is None:
+        raise OSError('damaged, or no image')
+    return pixels
+
+
+def run_each(inputs: Sequence[Path], run: Callable[[Path], str], kind: str = 'images') -> None:
+    """Run something on every input and print what it returns; go on where one cannot be read.
+
+    Args:
+        inputs: Files.
+        run: Raises OSError if the file cannot be read.
+        kind: What the inputs are.
+
+    Raises:
+        UserError: At the end, lists those that could not be read.
+    """
+    skipped = []
+    for path in inputs:
+        try:
+            print(run(path), flush=True)
+        except OSError as error:
+            skipped.append(f'{path}: {error}')
     if skipped:
         raise cli.UserError(
-            f'{len(skipped)} of {total} {kind} were skipped:\n  ' + '\n  '.join(skipped)
+            f'{len(skipped)} of {len(inputs)} {kind} were skipped:\n  ' + '\n  '.join(skipped)
         )
 
 
-def strict(inferencer: type[BaseInferencer], source: str) -> type[BaseInferencer]:
+def load(
+    inferencer: type[BaseInferencer], cfg: Config, args: argparse.Namespace, **kwargs: Any
+) -> BaseInferencer:
     """A library's inferencer, but weights that do not fit are refused, not left out.
 
     Classes of official Kinetics files are numbered as the config's ``CheckpointGuardHook`` says.
@@ -111,14 +139,22 @@ def strict(inferencer: type[BaseInferencer], source: str) -> type[BaseInferencer
 
     Args:
         inferencer: The library's class.
-        source: Name of the checkpoint, for messages.
+        cfg: Its config.
+        args: What :func:`make_parser` parsed.
+        **kwargs: Arguments of the class.
     """
 
     class StrictInferencer(inferencer):
+        def _init_model(self, cfg: Config, weights: str, device: str) -> nn.Module:
+            return super()._init_model(cfg, through_safe_reader(weights), device)
+
         def _load_weights_to_model(self, model: nn.Module, weights: dict, cfg: Config) -> None:
-            hooks = {type_name(hook): hook for hook in cfg.get('custom_hooks') or []}
-            class_order = hooks.get('CheckpointGuardHook', {}).get('class_order')
-            CheckpointGuardHook(class_order=class_order).load(model, weights, source)
+            guard = cfg.get('default_hooks', {}).get('checkpoint_guard') or {}
+            load_model(model, weights, args.checkpoint, class_order=guard.get('class_order'))
             super()._load_weights_to_model(model, weights, cfg)
 
-    return StrictInferencer
+    if 'visualizer' in cfg:
+        cfg.visualizer.vis_backends = None  # the tools and inferencers write the pictures
+    model = StrictInferencer(cfg, args.checkpoint, device=args.device, **kwargs)
+    model.show_progress = False
+    return model

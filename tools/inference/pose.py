@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
+import common
 import numpy as np
-from common import find_files, make_parser, read_config, refuse_to_overwrite, report_skipped, strict
 
 import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
@@ -30,8 +29,12 @@ PERSON_CATEGORY, PERSON_LABEL = 1, 0
 
 
 def parse_args() -> argparse.Namespace:
-    parser = make_parser(
-        __doc__, 'a pose estimator', inputs='image, or folder of images', out_dir='work_dirs/poses'
+    parser = common.make_parser(
+        __doc__,
+        'a pose estimator',
+        inputs='image, or folder of images',
+        out_dir='work_dirs/poses',
+        predictions='keypoints and their scores to DIR/preds/NAME.json',
     )
     boxes = parser.add_mutually_exclusive_group()
     boxes.add_argument(
@@ -57,11 +60,6 @@ def parse_args() -> argparse.Namespace:
         type=float,
         default=0.3,
         help='draw keypoints from this score; default: %(default)s',
-    )
-    parser.add_argument(
-        '--save-predictions',
-        action='store_true',
-        help='also write keypoints and their scores to DIR/preds/NAME.json',
     )
     return parser.parse_args()
 
@@ -135,14 +133,15 @@ def with_boxes(inferencer: 'type[Pose2DInferencer]') -> 'type[Pose2DInferencer]'
 
 def main() -> None:
     args = parse_args()
-    cfg = read_config(args, 'mmpose')
+    cfg = common.read_config(args, 'mmpose')
     if cfg.get('data_mode') != 'topdown':
         raise cli.UserError(f'{args.config} is no top-down model: it takes no boxes.')
-    images = find_files(args.input)
-    pictures = [args.out_dir / 'vis' / image.name for image in images]
-    predictions = [args.out_dir / 'preds' / f'{image.stem}.json' for image in images]
-    results = [*pictures, *predictions] if args.save_predictions else pictures
-    refuse_to_overwrite(results, args.overwrite)
+    images = common.find_files(args.input)
+    pictures = args.out_dir / 'vis'
+    results = [pictures / image.name for image in images]
+    if args.save_predictions:
+        results += [args.out_dir / 'preds' / f'{image.stem}.json' for image in images]
+    common.refuse_to_overwrite(results, args.overwrite)
     for box in args.box or []:
         if not has_area(box):
             raise cli.UserError(f'--box {box}: expected X1 < X2 and Y1 < Y2.')
@@ -152,31 +151,25 @@ def main() -> None:
 
     from mmpose.apis import Pose2DInferencer
 
-    cfg.visualizer.vis_backends = None  # the inferencer writes the pictures
-    inferencer = strict(with_boxes(Pose2DInferencer), args.checkpoint)(
-        cfg, args.checkpoint, device=args.device, det_model='whole_image'
-    )
-    outputs = dict(vis_out_dir=str(args.out_dir / 'vis'))
+    inferencer = common.load(with_boxes(Pose2DInferencer), cfg, args, det_model='whole_image')
+    outputs = dict(vis_out_dir=str(pictures))
     if args.save_predictions:
         outputs['pred_out_dir'] = str(args.out_dir / 'preds')
-    unreadable = []
-    for image, picture in zip(images, pictures, strict=True):
+
+    def estimate(image: Path) -> str:
         if args.boxes is not None and not people[image]:
-            print(f'{image}: no person, no picture', flush=True)
-            continue
-        try:
-            (result,) = inferencer(
-                str(image),
-                bboxes=[people[image]],
-                kpt_thr=args.keypoint_thr,
-                draw_bbox=True,
-                **outputs,
-            )
-        except (AssertionError, OSError, ValueError, TypeError, AttributeError, cv2.error) as error:
-            unreadable.append(f'{image}: {error}')
-            continue
-        print(f'{picture}: poses of {len(result["predictions"][0])} people', flush=True)
-    report_skipped(unreadable, len(images))
+            return f'{image}: no person, no picture'
+        common.read_image(image)
+        (result,) = inferencer(
+            str(image),
+            bboxes=[people[image]],
+            kpt_thr=args.keypoint_thr,
+            draw_bbox=True,
+            **outputs,
+        )
+        return f'{pictures / image.name}: poses of {len(result["predictions"][0])} people'
+
+    common.run_each(images, estimate)
 
 
 if __name__ == '__main__':

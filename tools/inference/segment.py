@@ -10,39 +10,35 @@ Examples:
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import common
 import cv2
 import numpy as np
-from common import (
-    IMAGES,
-    VIDEOS,
-    find_files,
-    make_parser,
-    read_config,
-    refuse_to_overwrite,
-    report_skipped,
-    strict,
-)
 from mmengine.config import Config
 from PIL import Image
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 
 if TYPE_CHECKING:
     from mmseg.apis import MMSegInferencer
     from mmseg.structures import SegDataSample
 
+# Picture and classes of an image.
+Draw = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
 
 def parse_args() -> argparse.Namespace:
-    parser = make_parser(
+    parser = common.make_parser(
         __doc__,
         'a segmentor',
         inputs='image, video, or folder of images and videos',
         out_dir='work_dirs/segmentations',
+        predictions='the class of each pixel of an image, from 0, to DIR/preds/NAME.png',
     )
     parser.add_argument(
         '--opacity',
@@ -53,18 +49,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--names', action='store_true', help='write the name of each class into its largest row'
     )
-    parser.add_argument(
-        '--save-predictions',
-        action='store_true',
-        help='also write the class of each pixel of an image, from 0, to DIR/preds/NAME.png',
-    )
     args = parser.parse_args()
     if not 0 <= args.opacity <= 1:
         parser.error(f'--opacity: expected a number from 0 to 1, got {args.opacity}')
     return args
 
 
-def build_inferencer(cfg: Config, checkpoint: str, device: str | None) -> 'MMSegInferencer':
+def build_inferencer(cfg: Config, args: argparse.Namespace) -> 'MMSegInferencer':
     """mmseg's inferencer with the classes and colours of the config's data set.
 
     Files of mmseg 0.x often name no classes, and mmseg then takes those of Cityscapes.
@@ -75,10 +66,8 @@ def build_inferencer(cfg: Config, checkpoint: str, device: str | None) -> 'MMSeg
     from mmseg.apis import MMSegInferencer
     from mmseg.registry import DATASETS
 
-    cfg.visualizer.vis_backends = None  # this tool writes the pictures
     dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'pipeline': [], 'lazy_init': True})
-    inferencer = strict(MMSegInferencer, checkpoint)(cfg, checkpoint, device=device)
-    inferencer.show_progress = False
+    inferencer = common.load(MMSegInferencer, cfg, args)
     meta = {key: dataset.metainfo[key] for key in ('classes', 'palette')}
     num_classes = inferencer.model.decode_head.num_classes
     if len(meta['classes']) != num_classes:
@@ -91,86 +80,60 @@ def build_inferencer(cfg: Config, checkpoint: str, device: str | None) -> 'MMSeg
     return inferencer
 
 
-class Segmenter:
-    """Draws what an inferencer finds.
-
-    Args:
-        inferencer: mmseg's inferencer.
-        opacity: Of the colours.
-        with_names: Whether to write names of classes.
-    """
-
-    def __init__(self, inferencer: 'MMSegInferencer', opacity: float, with_names: bool) -> None:
-        self.inferencer = inferencer
-        self.with_names = with_names
-        inferencer.visualizer.alpha = opacity
-
-    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Picture (H, W, 3) and classes (H, W) of an image (H, W, 3), both pictures uint8 BGR."""
-        sample: SegDataSample = self.inferencer(image, return_datasamples=True)
-        visualizer = self.inferencer.visualizer
-        visualizer.add_datasample(
-            '', image[..., ::-1], sample, draw_gt=False, with_labels=self.with_names
-        )
-        classes = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
-        return visualizer.get_image()[..., ::-1], classes
+def segment(
+    inferencer: 'MMSegInferencer', image: np.ndarray, with_names: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Picture (H, W, 3) and classes (H, W) of an image (H, W, 3), both pictures uint8 BGR."""
+    sample: SegDataSample = inferencer(image, return_datasamples=True)
+    visualizer = inferencer.visualizer
+    visualizer.add_datasample('', image[..., ::-1], sample, draw_gt=False, with_labels=with_names)
+    classes = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+    return visualizer.get_image()[..., ::-1], classes
 
 
-def read_frames(video: Path) -> Iterator[np.ndarray]:
+def read_frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
     """Frames of a video, (H, W, 3) uint8 BGR.
 
     Raises:
         OSError: If it has none.
     """
-    capture = cv2.VideoCapture(str(video))
-    is_empty = True
-    try:
-        while True:
-            found, frame = capture.read()
-            if not found:
-                break
-            is_empty = False
-            yield frame
-    finally:
-        capture.release()
-    if is_empty:
+    found, frame = capture.read()
+    if not found:
         raise OSError('no frame can be read')
+    while found:
+        yield frame
+        found, frame = capture.read()
 
 
-def segment_video(video: Path, target: Path, segment: Segmenter) -> str:
+def segment_video(video: Path, target: Path, draw: Draw) -> str:
     """Write the coloured video; returns what there is to say about it."""
     capture = cv2.VideoCapture(str(video))
     fps = capture.get(cv2.CAP_PROP_FPS) or 25
-    capture.release()
     # Complete or not there: a name of its own until the last frame is written.
     unfinished = target.with_name(f'.{target.name}')
-    writer, count = None, 0
+    writer, count = cv2.VideoWriter(), 0
     try:
-        for frame in read_frames(video):
-            picture, _ = segment(frame)
-            if writer is None:
-                size = picture.shape[1::-1]
+        for frame in read_frames(capture):
+            picture, _ = draw(frame)
+            if not writer.isOpened():
                 codec = cv2.VideoWriter.fourcc(*'mp4v')
-                writer = cv2.VideoWriter(str(unfinished), codec, fps, size)
+                writer.open(str(unfinished), codec, fps, picture.shape[1::-1])
             writer.write(picture)
             count += 1
         writer.release()
         unfinished.replace(target)
     finally:
-        if writer is not None:
-            writer.release()
+        capture.release()
+        writer.release()
         unfinished.unlink(missing_ok=True)
     return f'{count} frames'
 
 
 def segment_image(
-    image: Path, target: Path, segment: Segmenter, names: tuple[str, ...], prediction: Path | None
+    image: Path, target: Path, draw: Draw, names: Sequence[str], prediction: Path | None
 ) -> str:
     """Write the coloured image; returns the names of its largest classes."""
-    pixels = cv2.imread(str(image))
-    if pixels is None:
-        raise OSError('damaged, or no image')
-    picture, classes = segment(pixels)
+    picture, classes = draw(common.read_image(image))
     cv2.imwrite(str(target), picture)
     if prediction is not None:
         Image.fromarray(classes).save(prediction)
@@ -181,38 +144,30 @@ def segment_image(
 
 def main() -> None:
     args = parse_args()
-    cfg = read_config(args, 'mmseg')
-    inputs = find_files(args.input, (*IMAGES, *VIDEOS), 'image or video')
-    is_video = [file.suffix.lower() in VIDEOS for file in inputs]
-    pictures, classes = args.out_dir / 'vis', args.out_dir / 'preds'
-    targets = [
-        pictures / (f'{file.stem}.mp4' if video else file.name)
-        for file, video in zip(inputs, is_video, strict=True)
-    ]
-    predictions = [
-        classes / f'{file.stem}.png' if args.save_predictions and not video else None
-        for file, video in zip(inputs, is_video, strict=True)
-    ]
-    refuse_to_overwrite([*targets, *filter(None, predictions)], args.overwrite)
+    cfg = common.read_config(args, 'mmseg')
+    inputs = common.find_files(args.input, (*common.IMAGES, *common.VIDEOS), 'image or video')
+    folder, targets, predictions = args.out_dir / 'vis', {}, {}
+    for file in inputs:
+        is_video = file.suffix.lower() in common.VIDEOS
+        targets[file] = folder / (f'{file.stem}.mp4' if is_video else file.name)
+        if args.save_predictions and not is_video:
+            predictions[file] = args.out_dir / 'preds' / f'{file.stem}.png'
+    common.refuse_to_overwrite([*targets.values(), *predictions.values()], args.overwrite)
 
-    inferencer = build_inferencer(cfg, args.checkpoint, args.device)
-    segment = Segmenter(inferencer, args.opacity, args.names)
+    inferencer = build_inferencer(cfg, args)
+    inferencer.visualizer.alpha = args.opacity
     names = inferencer.model.dataset_meta['classes']
-    pictures.mkdir(parents=True, exist_ok=True)
-    if args.save_predictions:
-        classes.mkdir(exist_ok=True)
-    unreadable = []
-    for file, video, target, prediction in zip(inputs, is_video, targets, predictions, strict=True):
-        try:
-            if video:
-                summary = segment_video(file, target, segment)
-            else:
-                summary = segment_image(file, target, segment, names, prediction)
-        except (OSError, cv2.error) as error:
-            unreadable.append(f'{file}: {error}')
-            continue
-        print(f'{target}: {summary}', flush=True)
-    report_skipped(unreadable, len(inputs), 'inputs')
+    draw = partial(segment, inferencer, with_names=args.names)
+    for result in (*targets.values(), *predictions.values()):
+        result.parent.mkdir(parents=True, exist_ok=True)
+
+    def run(file: Path) -> str:
+        target = targets[file]
+        if file.suffix.lower() in common.VIDEOS:
+            return f'{target}: {segment_video(file, target, draw)}'
+        return f'{target}: {segment_image(file, target, draw, names, predictions.get(file))}'
+
+    common.run_each(inputs, run, 'inputs')
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ['Complexity', 'ModuleCost', 'count_complexity', 'task_forward']
+__all__ = ['CLIP', 'DETECTOR', 'IMAGE', 'Complexity', 'ModuleCost', 'Task', 'count_complexity']
 
 Forward = Callable[[nn.Module], Any]
 
@@ -114,35 +114,40 @@ def count_complexity(model: nn.Module, forward: Forward, device: str = 'meta') -
 
 
 # -------------------------------------------------------------------------------------------------
-# How the models of each library are run
+# How the models of a task are run
 # -------------------------------------------------------------------------------------------------
 
 
-def task_forward(scope: str, shape: Sequence[int], in_channels: int = 3) -> tuple[Forward, str]:
-    """How to run a complete model of one of the OpenMMLab libraries on one input.
+@dataclass(frozen=True)
+class Task:
+    """How to run a complete model of the OpenMMLab libraries on one input.
 
-    A two-stage detector is run without its proposals: 1000 regions go to every box head and 100
-    to every mask head, as papers count.
-
-    Args:
-        scope: The config's ``default_scope``: mmpretrain, mmdet, mmseg, mmpose or mmaction.
-        shape: (H, W) of the image in pixels, or (T, H, W) of the clip for mmaction.
-        in_channels: Channels of the input. Defaults to 3.
-
-    Returns:
-        The ``forward`` and the ``device`` for :func:`count_complexity`.
-
-    Raises:
-        ValueError: If the library is unknown or the shape has the wrong length.
+    Attributes:
+        run: Runs a model on a batch of one.
+        sides: What the shape of an input is made of.
     """
-    if scope not in _TASKS:
-        raise ValueError(f'default_scope must be one of {sorted(_TASKS)}, got {scope!r}.')
-    sides = 'T H W' if scope == 'mmaction' else 'H W'
-    if len(shape) != len(sides.split()):
-        raise ValueError(f'A model of {scope} takes a shape of {sides}, got {tuple(shape)}.')
-    run, device = _TASKS[scope]
-    inputs = (1, in_channels, *shape)
-    return (lambda model: run(model, torch.zeros(inputs, device=device))), device
+
+    run: Callable[[nn.Module, Tensor], Any]
+    sides: str = 'H W'
+
+    def forward(self, shape: Sequence[int], in_channels: int = 3) -> Forward:
+        """The ``forward`` for :func:`count_complexity`.
+
+        Args:
+            shape: As many numbers as there are :attr:`sides`.
+            in_channels: Channels of the input. Defaults to 3.
+
+        Raises:
+            ValueError: If the shape has the wrong length.
+        """
+        if len(shape) != len(self.sides.split()):
+            raise ValueError(f'The model takes a shape of {self.sides}, got {tuple(shape)}.')
+        inputs = (1, in_channels, *shape)
+        return lambda model: self.run(model, torch.zeros(inputs, device=_device(model)))
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
 
 
 def _run_image(model: nn.Module, x: Tensor) -> Any:
@@ -154,6 +159,7 @@ def _run_clip(model: nn.Module, x: Tensor) -> Any:
 
 
 def _run_detector(model: nn.Module, x: Tensor) -> Any:
+    """A two-stage detector is run without its proposals, as papers count."""
     if not hasattr(model, 'roi_head'):
         from mmdet.structures import DetDataSample
 
@@ -164,7 +170,7 @@ def _run_detector(model: nn.Module, x: Tensor) -> Any:
     if model.with_rpn:
         model.rpn_head(maps)
     # Which regions there are depends on values; what they cost does not. These are the numbers of
-    # mmdet 2.x, with which papers counted.
+    # mmdet 2.x, with which papers counted: regions for every box head, and for every mask head.
     for kind, num_regions in (('bbox', 1000), ('mask', 100)):
         heads = getattr(model.roi_head, f'{kind}_head', None) or []
         extractors = getattr(model.roi_head, f'{kind}_roi_extractor', None) or []
@@ -176,10 +182,6 @@ def _run_detector(model: nn.Module, x: Tensor) -> Any:
     return None
 
 
-_TASKS: dict[str, tuple[Callable[[nn.Module, Tensor], Any], str]] = {
-    'mmpretrain': (_run_image, 'meta'),
-    'mmseg': (_run_image, 'meta'),
-    'mmpose': (_run_image, 'meta'),
-    'mmaction': (_run_clip, 'meta'),
-    'mmdet': (_run_detector, 'meta'),
-}
+IMAGE = Task(_run_image)
+CLIP = Task(_run_clip, sides='T H W')
+DETECTOR = Task(_run_detector)

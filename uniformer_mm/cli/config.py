@@ -7,39 +7,15 @@ import difflib
 import importlib
 import importlib.util
 import inspect
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from ..errors import UserError
+from uniformer_mm.errors import UserError
 
-
-@dataclass(frozen=True)
-class Library:
-    """What the tools have to know about one OpenMMLab library.
-
-    Attributes:
-        extra: Name of this project's pip extra that installs it.
-        visualization: Type of its hook that draws predictions, and what the hook calls the switch
-            and the output folder (None: the visualizer's ``save_dir`` decides).
-        dump: Type of the metric that writes predictions to a file.
-    """
-
-    extra: str
-    visualization: tuple[str, str, str | None]
-    dump: str = 'DumpResults'
-
-
-LIBRARIES = {
-    'mmpretrain': Library('cls', ('VisualizationHook', 'enable', 'out_dir')),
-    'mmdet': Library('det', ('DetVisualizationHook', 'draw', 'test_out_dir'), 'DumpDetResults'),
-    'mmseg': Library('seg', ('SegVisualizationHook', 'draw', None)),
-    'mmpose': Library('pose', ('PoseVisualizationHook', 'enable', 'out_dir')),
-    'mmaction': Library('video', ('VisualizationHook', 'enable', 'out_dir')),
-}
+from .libraries import LIBRARIES, Library, library_of
 
 # Top-level keys that are read from the config somewhere and are no argument of the Runner.
 _OTHER_KEYS = (
@@ -70,6 +46,19 @@ class OptionAction(DictAction):
         super().__call__(parser, namespace, values, option_string)
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=OptionAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='change entries of the config, e.g. train_dataloader.batch_size=32 '
+        'custom_hooks.0.momentum=1e-4 data_preprocessor.mean=[0,0,0]',
+    )
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that training and testing share."""
     parser.add_argument(
@@ -78,16 +67,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for logs, checkpoints and metrics; by default the config's own work_dir, or "
         'work_dirs/<name of the config>',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='change entries of the config, e.g. train_dataloader.batch_size=32 '
-        'custom_hooks.0.momentum=1e-4 data_preprocessor.mean=[0,0,0]; +KEY=VALUE adds a key even '
-        'if it looks like a misspelling of another one',
-    )
+    add_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -99,47 +79,51 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_config(path: str, options: dict[str, Any] | None = None) -> tuple[Config, list[str]]:
-    """Read a config and merge ``--cfg-options`` into it.
+def load_config(
+    path: str, options: dict[str, Any] | None = None, scope: str | None = None
+) -> tuple[Config, list[str]]:
+    """Read a config, merge ``--cfg-options`` into it, and prepare it as its library's tools do.
 
     Args:
         path: Config file.
-        options: Dotted keys and their values.
+        options: Dotted keys and their values. A key that the config does not have is added.
+        scope: The library that the config must be for. Defaults to any.
 
     Returns:
-        The config, and notes for the log.
+        The config, and warnings about options that look misspelt.
 
     Raises:
-        UserError: If the file, an option or the library the config is written for is missing.
+        UserError: If the file, the library it is written for or an entry of a list is missing.
     """
     _check_config_path(path)
     try:
         cfg = Config.fromfile(path)
     except ModuleNotFoundError as error:
-        for scope, library in LIBRARIES.items():
-            names = (scope, scope.replace('mmaction', 'mmaction2').replace('seg', 'segmentation'))
-            if error.name == scope or str(error).split()[0] in names:
-                raise UserError(_not_installed(path, scope, library)) from error
+        for library in LIBRARIES.values():
+            # mmengine says "<distribution> is not found, please install it ...".
+            if error.name == library.scope or str(error).split()[0] == library.distribution:
+                raise UserError(_not_installed(path, library)) from error
         raise UserError(f'{path} cannot be read: {error}') from error
     except Exception as error:
         raise UserError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
 
     if 'model' not in cfg:
         raise UserError(f'{path} has no model: it is a part of configs, not one that can be run.')
-    scope = cfg.get('default_scope')
-    if scope in LIBRARIES:
-        _check_library(path, scope)
+    library = library_of(cfg)
+    if scope not in (None, library.scope):
+        raise UserError(
+            f'{path} is no config for {scope}: its default_scope is {cfg.get("default_scope")!r}.'
+        )
+    if library.extra:
+        _check_library(path, library)
 
-    notes = check_options(cfg, options or {})
+    warnings = near_misses(cfg, options or {})
     try:
-        cfg.merge_from_dict({key.lstrip('+'): value for key, value in (options or {}).items()})
+        cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f'--cfg-options: {error.args[0]}') from error
-    if scope == 'mmpose' and 'preprocess_cfg' in cfg:
-        cfg.model.setdefault('data_preprocessor', cfg.preprocess_cfg)
-    if scope == 'mmdet':
-        importlib.import_module('mmdet.utils').setup_cache_size_limit_of_dynamo()
-    return cfg, notes
+    library.prepare(cfg)
+    return cfg, warnings
 
 
 def _check_config_path(path: str) -> None:
@@ -157,70 +141,51 @@ def _check_config_path(path: str) -> None:
     raise UserError(f'There is no config file {path}.{hint}')
 
 
-def _not_installed(path: str, scope: str, library: Library) -> str:
+def _not_installed(path: str, library: Library) -> str:
     return (
-        f'{path} is a config for {scope}, which is not installed. Install it with\n'
+        f'{path} is a config for {library.scope}, which is not installed. Install it with\n'
         f'    pip install -e ".[{library.extra}]"\n'
         'in the folder of this project; python tools/check_env.py lists all that is missing.'
     )
 
 
-def _check_library(path: str, scope: str) -> None:
-    if importlib.util.find_spec(scope) is None:
-        raise UserError(_not_installed(path, scope, LIBRARIES[scope]))
+def _check_library(path: str, library: Library) -> None:
+    if importlib.util.find_spec(library.scope) is None:
+        raise UserError(_not_installed(path, library))
     try:
-        importlib.import_module(scope)
+        importlib.import_module(library.scope)
     except (ImportError, AssertionError) as error:  # they assert the version of mmcv
         raise UserError(
-            f'{scope} is installed but cannot be imported: {error}\n'
+            f'{library.scope} is installed but cannot be imported: {error}\n'
             'python tools/check_env.py prints the command that mends it.'
         ) from error
 
 
-def check_options(cfg: Config, options: dict[str, Any]) -> list[str]:
-    """Refuse options that look misspelt.
-
-    A key that the config does not have is an error if it closely resembles one that it has in the
-    same place (or, at the top level, one that mmengine knows); otherwise it is added, and said in
-    the log. A ``+`` before a key adds it in any case.
+def near_misses(cfg: Config, options: dict[str, Any]) -> list[str]:
+    """Warnings about options that are new to the config and closely resemble what stands there.
 
     Args:
         cfg: The config before the merge.
         options: Dotted keys and their values.
-
-    Returns:
-        Notes that name the keys which are added.
-
-    Raises:
-        UserError: At the first key that looks misspelt.
     """
-    added = []
+    warnings = []
     for option in options:
         node: Any = cfg._cfg_dict
-        path = option.lstrip('+').split('.')
+        path = option.split('.')
         for depth, key in enumerate(path):
-            if isinstance(node, list | tuple):
-                if not (key.isdigit() and int(key) < len(node)):
-                    place = '.'.join(path[:depth])
-                    raise UserError(
-                        f'--cfg-options {option}: {place} is a list of {len(node)} entries; '
-                        f'expected an index from 0 to {len(node) - 1}, got {key!r}.'
-                    )
+            if isinstance(node, list | tuple) and key.isdigit() and int(key) < len(node):
                 node = node[int(key)]
-                continue
-            if not isinstance(node, dict):
-                break
-            if key in node:
+            elif not isinstance(node, dict):
+                break  # the merge refuses it
+            elif key in node:
                 node = node[key]
-                continue
-            known = {*node, *(() if depth else _RUNNER_KEYS)}
-            close = difflib.get_close_matches(key, known - {key}, cutoff=0.85)
-            if close and key not in known and not option.startswith('+'):
-                best = '.'.join([*path[:depth], close[0], *path[depth + 1 :]])
-                raise UserError(
-                    f'--cfg-options {option}: the config has no such key. Did you mean {best}? '
-                    f'If {".".join(path[: depth + 1])} is meant to be new, write +{option}.'
-                )
-            added.append('.'.join(path))
-            break
-    return [f'Options new to the config: {", ".join(added)}.'] if added else []
+            else:
+                # At the top level mmengine knows more keys than a config has.
+                known = {*node, *(() if depth else _RUNNER_KEYS)}
+                if key not in known and (close := difflib.get_close_matches(key, known, 1, 0.85)):
+                    best = '.'.join([*path[:depth], close[0], *path[depth + 1 :]])
+                    warnings.append(
+                        f'--cfg-options {option} is new to the config. Did you mean {best}?'
+                    )
+                break
+    return warnings

@@ -7,44 +7,31 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from .config import LIBRARIES
-from ..errors import UserError
+from uniformer_mm.errors import UserError
+
+from .libraries import library_of
 from .runtime import type_name
 
 
 def set_tta(cfg: Config) -> None:
     """Wrap the model for test-time augmentation and change the test pipeline.
 
-    The config's ``tta_model`` and ``tta_pipeline`` are used. mmpretrain and mmdet configs without
-    them get a horizontal flip.
+    The config's ``tta_model`` and ``tta_pipeline`` are used, or else its library's default.
 
     Raises:
         UserError: If the config describes no test-time augmentation and there is no default.
     """
-    scope = cfg.get('default_scope')
-    loader = cfg.test_dataloader
-    dataset = loader.dataset
+    library = library_of(cfg)
+    dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset
-    models = {
-        'mmpretrain': {'type': 'mmpretrain.AverageClsScoreTTA'},
-        'mmdet': {
-            'type': 'mmdet.DetTTAModel',
-            'tta_cfg': {'nms': {'type': 'nms', 'iou_threshold': 0.5}, 'max_per_img': 100},
-        },
-    }
-    if scope not in models and not (cfg.get('tta_model') and cfg.get('tta_pipeline')):
-        hint = ' For pose use --cfg-options model.test_cfg.flip_test=True.' * (scope == 'mmpose')
-        raise UserError(f'--tta: the config has no tta_model and tta_pipeline.{hint}')
+    if library.tta is None and not (cfg.get('tta_model') and cfg.get('tta_pipeline')):
+        raise UserError(f'--tta: the config has no tta_model and tta_pipeline.{library.tta_hint}')
     if not cfg.get('tta_model'):
-        cfg.tta_model = models[scope]
+        cfg.tta_model = library.tta.model
     if not cfg.get('tta_pipeline'):
         *steps, pack = copy.deepcopy(list(dataset.pipeline))
-        if scope == 'mmdet':
-            pack.meta_keys = (
-                *('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-                *('flip', 'flip_direction'),
-            )
+        pack.update(library.tta.pack)
         flips = [{'type': 'RandomFlip', 'prob': 1.0}, {'type': 'RandomFlip', 'prob': 0.0}]
         cfg.tta_pipeline = [*steps, {'type': 'TestTimeAug', 'transforms': [flips, [pack]]}]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
@@ -64,35 +51,27 @@ def set_visualization(
 ) -> None:
     """Let the library's hook draw predictions in a window or into a folder.
 
-    The hooks name their arguments differently; see :data:`LIBRARIES`.
-
     Raises:
-        UserError: If the config is for an unknown library, or its hook cannot draw.
+        UserError: If the library's hook cannot draw them.
     """
-    scope = cfg.get('default_scope')
-    if scope not in LIBRARIES:
-        raise UserError(f'--show and --show-dir serve {", ".join(LIBRARIES)}, not {scope!r}.')
-    if scope == 'mmaction':
-        raise UserError(
-            "--show and --show-dir: mmaction2's VisualizationHook cannot draw clips (it passes its "
-            'visualizer an argument that does not exist). tools/visualization/clip_grid.py draws '
-            'the predictions of --dump.'
-        )
-    if tta and scope == 'mmpretrain':
-        raise UserError("--show and --show-dir: mmpretrain's hook cannot draw with --tta.")
-    kind, switch, folder = LIBRARIES[scope].visualization
+    drawing = library_of(cfg).drawing
+    if drawing is None:
+        raise UserError(f'--show and --show-dir: {library_of(cfg).drawing_hint}')
+    if tta and not drawing.with_tta:
+        scope = library_of(cfg).scope
+        raise UserError(f"--show and --show-dir: {scope}'s hook cannot draw with --tta.")
     cfg.setdefault('default_hooks', ConfigDict())
-    hook = cfg.default_hooks.get('visualization') or ConfigDict(type=kind)
-    hook.update({switch: True, 'show': show, 'wait_time': wait_time, 'interval': interval})
+    hook = cfg.default_hooks.get('visualization') or ConfigDict(type=drawing.hook)
+    hook.update({drawing.switch: True, 'show': show, 'wait_time': wait_time, 'interval': interval})
     cfg.default_hooks.visualization = hook
     if show_dir is None:
         return
     # mmdet and mmpose put a relative folder below the work dir: an absolute one stays.
     path = str(Path(show_dir).absolute())
-    if folder is not None:
-        hook[folder] = path
+    if drawing.folder is not None:
+        hook[drawing.folder] = path
         return
-    visualizer = cfg.get('visualizer') or ConfigDict(type='SegLocalVisualizer', name='visualizer')
+    visualizer = cfg.get('visualizer') or ConfigDict(type=drawing.visualizer, name='visualizer')
     visualizer.save_dir = path
     if not any('LocalVisBackend' in str(b.get('type')) for b in visualizer.get('vis_backends', [])):
         visualizer.vis_backends = [{'type': 'LocalVisBackend'}]
@@ -107,9 +86,8 @@ def add_dump(cfg: Config, file: str) -> None:
     """
     evaluators = cfg.test_evaluator
     evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
-    library = LIBRARIES.get(cfg.get('default_scope'))
-    kind = library.dump if library else 'DumpResults'
-    cfg.test_evaluator = [*evaluators, ConfigDict(type=kind, out_file_path=file)]
+    dump = ConfigDict(type=library_of(cfg).dump, out_file_path=file)
+    cfg.test_evaluator = [*evaluators, dump]
     for hook in cfg.get('custom_hooks') or []:
         if hook.get('evaluate_on_origin') and hook.get('evaluate_on_ema', True):
             hook.evaluate_on_origin = False

@@ -8,10 +8,9 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from uniformer_mm.checkpoints import CheckpointError, check_file
-from uniformer_mm.compat import load_weights_only
+from uniformer_mm.checkpoints import check_file, load_weights_only, local_path
+from uniformer_mm.errors import UserError
 
-from ..errors import UserError
 from .runtime import LOADERS
 
 
@@ -20,7 +19,9 @@ def _is_local(path: str) -> bool:
 
 
 def peek_checkpoint(path: str) -> dict[str, Any]:
-    """Open a local checkpoint to see that it is whole.
+    """Read the header of a local checkpoint, to see that it is whole.
+
+    Its tensors stay on the disk; only files of torch < 1.6 are read completely.
 
     Args:
         path: A checkpoint file. Addresses such as ``https://`` are not fetched here.
@@ -29,13 +30,14 @@ def peek_checkpoint(path: str) -> dict[str, Any]:
         Its ``meta``, empty if it has none or is an address.
 
     Raises:
-        UserError, CheckpointError: If the file is missing, damaged or no checkpoint.
+        UserError: If the file is missing, damaged or no checkpoint.
     """
-    if not _is_local(path):
+    file = local_path(path)
+    if file is None:
         return {}
-    check_file(path)
+    check_file(file)
     try:
-        checkpoint = load_weights_only(path)
+        checkpoint = load_weights_only(file, mmap=True)
     except Exception as error:  # torch reports damage with many types
         raise UserError(
             f'{path} cannot be read as a checkpoint: damaged, or no PyTorch file of weights '
@@ -80,12 +82,13 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
             peek_checkpoint(cfg.load_from)
         return notes
 
+    meta: dict[str, Any] = {}
     if resume == 'auto':
         resume = None
         for file in saved:
             try:
-                peek_checkpoint(str(file))
-            except (UserError, CheckpointError) as error:  # killed while it was written
+                meta = peek_checkpoint(str(file))
+            except UserError as error:  # killed while it was written
                 notes.append(f'Skipped: {error}')
                 continue
             resume = str(file)
@@ -95,8 +98,9 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
         if resume is None:
             notes.append(f'--resume: {cfg.work_dir} has no checkpoint yet: training starts anew.')
             return notes
+    else:
+        meta = peek_checkpoint(resume)
 
-    meta = peek_checkpoint(resume)
     foreign = Path(resume).absolute().parent != Path(cfg.work_dir).absolute()
     if saved and _is_local(resume) and foreign:
         raise UserError(
@@ -159,7 +163,7 @@ def _data_folders(dataset: dict) -> Iterator[str]:
 def _missing_data(split: str, path: str) -> str:
     message = f'The {split} data folder {path} does not exist (from {Path.cwd()}). '
     if 'data/mini' in path:
-        return message + 'Make the built-in small data with: python tools/data/make_mini.py'
+        return message + 'Make the built-in small data with: python tools/demo/make_mini.py'
     return message + (
         'Put or link the data there (docs/data.md), or name its place with '
         f'--cfg-options {LOADERS[split]}.dataset.data_root=...'

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import difflib
 import gc
-import importlib
-import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 
+import cv2
 import torch
 import torch.distributed as dist
-from mmengine.registry import build_from_cfg
+from mmengine.dataset import BaseDataset
+from mmengine.registry import Registry, build_from_cfg
+from torch._utils import ExceptionWrapper
 
-from uniformer_mm.checkpoints import CheckpointError
 from uniformer_mm.errors import UserError
 
 _DEBUG = 'UNIFORMER_MM_DEBUG'
@@ -48,65 +49,64 @@ def run_tool(main: Callable[[], None]) -> None:
 
 def explain(error: BaseException) -> str | None:
     """The message for an error that the user can mend, or None for a fault of the program."""
-    # An error in a data worker comes back as the same type with the worker's traceback as text.
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    lines = [line for line in text.splitlines() if line.strip()]
-    if 'DataLoader worker' in text and lines:
-        text = lines[-1].removeprefix(f'{type(error).__module__}.{type(error).__qualname__}: ')
+    kind = type(error)
+    in_worker = any(_frames(error, ExceptionWrapper.reraise))
+    if in_worker:  # the same type, with the worker's traceback as text
+        names = (f'\n{kind.__module__}.{kind.__qualname__}: ', f'\n{kind.__qualname__}: ')
+        text = next((text.rpartition(n)[2] for n in names if n in text), text).strip()
+    debug = f'({_DEBUG}=1 shows where.)'
 
-    if isinstance(error, UserError | CheckpointError | FloatingPointError):
+    if isinstance(error, UserError):
         return text
     if isinstance(error, FileNotFoundError):
         return f'{text}. Check the paths in the config (data: docs/data.md).'
-    if isinstance(error, AssertionError) and 'failed to load image' in text:
-        return f'{text.rpartition("AssertionError: ")[2]}: it is damaged, or no image.'
-    if '!buf.empty()' in text:  # OpenCV does not say which
-        return 'An image file is empty (0 bytes); list such files with: find DATA -type f -empty'
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return (
             'The GPU has not enough memory. Lower train_dataloader.batch_size (with '
             '--auto-scale-lr), recompute activations (model.backbone.with_cp=True) or train in '
-            f'half precision (--amp). {lines[0] if lines else ""}'
+            f'half precision (--amp). {next(iter(text.splitlines()), "")}'
         )
-    if isinstance(error, KeyError) and ' registry. ' in text:
-        return explain_registry(text)
-    if 'Cannot find valid image after' in text:  # from mmengine's BaseDataset
-        return (
-            'One sample of the training data after another could not be used, so training stopped; '
-            'the log names the files that could not be read.'
-        )
-    if 'need at least one array to concatenate' in text:  # from mmengine's BaseDataset
+    *_, build = [None, *_frames(error, build_from_cfg)]  # the innermost
+    if isinstance(error, KeyError) and build and build.f_locals.get('obj_cls', '') is None:
+        return explain_registry(build.f_locals['obj_type'], build.f_locals['registry'])
+    if any(_frames(error, BaseDataset._serialize_data)) and isinstance(error, ValueError):
         return (
             'A data set has no image left. Left out are images below filter_cfg.min_size and, with '
             'filter_empty_gt, those without an object of the classes in the config: '
             'metainfo=dict(classes=...) must give names of the annotation file. In pose estimation '
             'people without a labelled keypoint or a box with an area are left out.'
         )
-    if _is_raised_by_build(error):
-        return (
-            f'The config cannot be built: {type(error).__name__}: {text} ({_DEBUG}=1 shows where.)'
-        )
+    # What a library raises if it cannot read a file; BaseDataset raises a bare Exception if one
+    # sample after another cannot be used.
+    is_unreadable = isinstance(error, AssertionError | OSError | cv2.error) or kind is Exception
+    if is_unreadable and (in_worker or any(_frames(error, BaseDataset.__getitem__))):
+        hint = ''
+        if isinstance(error, cv2.error):  # it names no file
+            hint = '; find DATA -type f -empty lists files of 0 bytes'
+        return f'The data cannot be read: {kind.__name__}: {text}{hint} {debug}'
+    if build and isinstance(
+        error, TypeError | ValueError | AssertionError | KeyError | ImportError
+    ):
+        return f'The config cannot be built: {kind.__name__}: {text} {debug}'
     return None
 
 
-def explain_registry(text: str) -> str:
-    """mmengine's "X is not in the scope::kind registry", with names that are."""
-    name, _, rest = text.partition(' is not in the ')
-    known = set()
-    for registry in vars(importlib.import_module('mmengine.registry')).values():
-        if rest.partition(' ')[0].endswith(f'::{getattr(registry, "name", None)}'):
-            for reg in (registry, *registry.children.values()):
-                prefix = '' if reg.parent is None else f'{reg.scope}.'
-                known |= {f'{prefix}{key}' for key in reg.module_dict}
-    bare = {key.rpartition('.')[2]: key for key in sorted(known)}  # a scoped name wins
-    close = difflib.get_close_matches(name.rpartition('.')[2], bare, cutoff=0.7)
-    hint = f' Did you mean {" or ".join(repr(bare[c]) for c in close)}?' if close else ''
+def _frames(error: BaseException, function: Callable) -> Iterator[FrameType]:
+    """The calls of a function that an error passed through, outermost first."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is function.__code__:
+            yield frame
+
+
+def explain_registry(name: str, registry: Registry) -> str:
+    """What to say about a type that is in no registry, with names that are."""
+    root = registry
+    while root.parent is not None:
+        root = root.parent
+    known = {key: key for key in root.module_dict}
+    for child in root.children.values():  # a scoped name wins
+        known |= {key: f'{child.scope}.{key}' for key in child.module_dict}
+    close = difflib.get_close_matches(name.rpartition('.')[2], sorted(known), cutoff=0.7)
+    hint = f' Did you mean {" or ".join(repr(known[c]) for c in close)}?' if close else ''
     return f'The config asks for the type {name!r}, which no library provides.{hint}'
-
-
-def _is_raised_by_build(error: BaseException) -> bool:
-    """Whether a constructor refused what the config gave it."""
-    if not isinstance(error, TypeError | ValueError | AssertionError | KeyError):
-        return False
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_code is build_from_cfg.__code__ for frame, _ in frames)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.logging import print_log
-from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
-from mmengine.registry import MODEL_WRAPPERS, OPTIMIZERS, RUNNERS
+from mmengine.registry import OPTIMIZERS, RUNNERS
 from mmengine.runner import Runner
-from torch import nn
 
-from ..errors import UserError
+from uniformer_mm.errors import UserError
+
+from .libraries import library_of
 from .messages import explain_registry
 
 LOADERS = {'train': 'train_dataloader', 'val': 'val_dataloader', 'test': 'test_dataloader'}
@@ -75,72 +75,27 @@ def prepare_runtime(cfg: Config, launcher: str, local_rank: int) -> list[str]:
     wrapper = cfg.get('model_wrapper_cfg') or ConfigDict(
         find_unused_parameters=cfg.get('find_unused_parameters', False), broadcast_buffers=False
     )
-    cfg.model_wrapper_cfg = {**wrapper, 'type': CPUDistributedDataParallel.__name__}
+    cfg.model_wrapper_cfg = {**wrapper, 'type': 'uniformer_mm.CPUDistributedDataParallel'}
     return ['No GPU: the processes communicate over gloo.']
 
 
-@MODEL_WRAPPERS.register_module()
-class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """Distributed training without a GPU: no device ids, and BatchNorm in place of SyncBN."""
-
-    def __init__(self, module: nn.Module, device_ids: Any = None, **kwargs: Any) -> None:
-        sync = (nn.SyncBatchNorm, *_mmcv_sync_bn())
-        if count := sum(isinstance(m, sync) for m in module.modules()):
-            print_log(f'No GPU: {count} SyncBN layers became BatchNorm.', logger='current')
-            module = revert_sync_batchnorm(module)
-        super().__init__(module, **kwargs)
-
-
-def _mmcv_sync_bn() -> tuple[type[nn.Module], ...]:
-    """mmcv's own SyncBN, if mmcv was built with its ops."""
-    try:
-        from mmcv.ops import SyncBatchNorm
-    except ImportError:
-        return ()
-    return (SyncBatchNorm,)
-
-
-def set_loaders(cfg: Config, splits: tuple[str, ...], no_pin_memory: bool = False) -> list[str]:
+def set_loaders(cfg: Config, splits: tuple[str, ...], no_pin_memory: bool = False) -> None:
     """Complete the data loaders as the library's own tools do, and fit them to the machine.
 
     Args:
         cfg: The config.
         splits: Those of train, val, test that will be used.
         no_pin_memory: Pin no memory even with a GPU. Without one, none is pinned anyway.
-
-    Returns:
-        Notes for the log.
     """
-    notes = []
     for split in splits:
-        loader = cfg.get(LOADERS[split])
-        if loader is None:
+        if cfg.get(LOADERS[split]) is None:
             continue
-        if cfg.get('default_scope') == 'mmpretrain':
-            loader.setdefault('collate_fn', ConfigDict(type='default_collate'))
-            loader.setdefault('pin_memory', True)
-            loader.setdefault('persistent_workers', True)
+        loader = ConfigDict({**copy.deepcopy(library_of(cfg).loader), **cfg[LOADERS[split]]})
         if no_pin_memory or not has_accelerator():
             loader.pin_memory = False
         if not loader.get('num_workers', 0):
             loader.persistent_workers = False
-    train = cfg.get('train_dataloader')
-    if 'train' in splits and train is not None and train.get('persistent_workers'):
-        # See EpochSeedHook: a worker is seeded when it starts.
-        train.persistent_workers = False
-        notes.append('Training workers restart every epoch, so that a resumed run is the same run.')
-    return notes
-
-
-def set_hooks(cfg: Config, training: bool) -> None:
-    """Add this project's hooks to a config that lacks them."""
-    wanted = ['CheckpointGuardHook', *(['EpochSeedHook', 'FiniteLossHook'] if training else [])]
-    if cfg.get('default_scope') == 'mmaction':
-        wanted.append('VideoDataHook')
-    hooks = list(cfg.get('custom_hooks') or [])
-    present = {type_name(hook) for hook in hooks}
-    hooks += [ConfigDict(type=f'uniformer_mm.{name}') for name in wanted if name not in present]
-    cfg.custom_hooks = hooks
+        cfg[LOADERS[split]] = loader
 
 
 def set_amp(cfg: Config, amp: str | None) -> None:
@@ -187,12 +142,14 @@ def check_optimizer(cfg: Config) -> None:
     kind = cfg.optim_wrapper.get('optimizer', {}).get('type')
     with OPTIMIZERS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
         if isinstance(kind, str) and registry.get(kind) is None:
-            raise UserError(explain_registry(f'{kind} is not in the mmengine::optimizer registry'))
+            raise UserError(explain_registry(kind, registry))
 
 
-def build_runner(cfg: Config, notes: list[str]) -> Runner:
-    """Build the runner and write the notes of the preparations into its log."""
+def build_runner(cfg: Config, notes: Sequence[str] = (), warnings: Sequence[str] = ()) -> Runner:
+    """Build the runner and write what the preparations had to say into its log."""
     runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     for note in notes:
         runner.logger.info(note)
+    for warning in warnings:
+        runner.logger.warning(warning)
     return runner

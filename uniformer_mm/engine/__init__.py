@@ -1,3 +1,4 @@
+from .distributed import CPUDistributedDataParallel
 from .hooks import (
     CheckpointGuardHook,
     ClassCheckHook,
@@ -9,6 +10,7 @@ from .hooks import (
 from .schedules import WarmupCosineLR
 
 __all__ = [
+    'CPUDistributedDataParallel',
     'CheckpointGuardHook',
     'ClassCheckHook',
     'EpochSeedHook',

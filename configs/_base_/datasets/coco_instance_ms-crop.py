@@ -1,5 +1,5 @@
 # COCO with the 3x multi-scale policy (DETR's): a random short side, or a random crop before it.
-_base_ = ['mmdet::_base_/datasets/coco_instance.py']
+_base_ = ['./coco_instance.py']
 
 final_resize = dict(
     type='RandomChoiceResize',

@@ -26,6 +26,7 @@ train_pipeline = [
 train_dataloader = dict(
     batch_size=128,
     num_workers=8,
+    persistent_workers=False,  # EpochSeedHook seeds the workers when they start
     drop_last=True,
     dataset=dict(pipeline=train_pipeline),
     # 1,281,167 images: 1,251 steps on 8 GPUs. Epoch e is shuffled with seed e, as in DeiT.

@@ -34,7 +34,7 @@ three_views = [
 train_dataloader = dict(
     batch_size=4,
     num_workers=8,
-    persistent_workers=True,
+    persistent_workers=False,  # EpochSeedHook seeds the workers when they start
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='repeat_pseudo_collate'),

@@ -9,4 +9,8 @@ default_hooks = dict(
     # The classes of data, annotation files and heads agree, or nothing starts.
     check_classes=dict(type='uniformer_mm.ClassCheckHook'),
     check_heads=dict(type='NumClassCheckHook'),
+    # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
+    checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
+    epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
+    finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
 )

@@ -2,7 +2,13 @@ _base_ = ['mmaction::_base_/default_runtime.py']
 
 custom_imports = dict(imports=['uniformer_mm'], allow_failed_imports=False)
 
-default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=3, save_best='acc/top1'))
-# Labels agree with the head, or nothing starts; videos that cannot be read are counted.
-custom_hooks = [dict(type='uniformer_mm.VideoDataHook')]
+default_hooks = dict(
+    checkpoint=dict(interval=1, max_keep_ckpts=3, save_best='acc/top1'),
+    # Labels agree with the head, or nothing starts; videos that cannot be read are counted.
+    video_data=dict(type='uniformer_mm.VideoDataHook'),
+    # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
+    checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
+    epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
+    finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
+)
 env_cfg = dict(cudnn_benchmark=True)

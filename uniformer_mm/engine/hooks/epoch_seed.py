@@ -9,6 +9,7 @@ from mmengine.dataset import worker_init_fn
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from uniformer_mm.errors import UserError
 from uniformer_mm.registry import HOOKS
 
 
@@ -45,7 +46,7 @@ class EpochSeedHook(Hook):
         if not self._by_epoch:
             return
         if loader.persistent_workers:
-            raise ValueError(
+            raise UserError(
                 'EpochSeedHook seeds the data workers when they start: set '
                 'train_dataloader.persistent_workers=False.'
             )

@@ -6,7 +6,12 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from uniformer_mm.errors import UserError
 from uniformer_mm.registry import HOOKS
+
+
+class NonFiniteLossError(UserError, FloatingPointError):
+    """A training run has diverged."""
 
 
 @HOOKS.register_module()
@@ -18,7 +23,7 @@ class FiniteLossHook(Hook):
     this costs nothing more.
 
     Raises:
-        FloatingPointError: With the iteration and every part of the loss.
+        NonFiniteLossError: With the iteration and every part of the loss.
     """
 
     priority = 'HIGH'
@@ -32,7 +37,7 @@ class FiniteLossHook(Hook):
             return
         losses = {k: torch.as_tensor(v).detach() for k, v in outputs.items() if 'loss' in k}
         parts = ', '.join(f'{name}={value.item():g}' for name, value in losses.items())
-        raise FloatingPointError(
+        raise NonFiniteLossError(
             f'The loss is not finite at epoch {runner.epoch + 1}, iteration {runner.iter + 1} '
             f'({parts}). Training stopped; the checkpoints in {runner.work_dir} are from before. '
             'Usual reasons: a learning rate too high for the batch size (see --auto-scale-lr), '

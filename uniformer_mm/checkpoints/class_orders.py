@@ -1,0 +1,75 @@
+"""The order of the Kinetics classes in the authors' video heads and in MMAction2's labels.
+
+MMAction2 numbers the classes alphabetically. The authors' lists, with which the released models
+were trained, number them in another way: not one of the 400 classes has the same number in both.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from uniformer_mm.errors import CheckpointError
+
+from .weights import Weights
+
+CLASS_ORDERS = ('kinetics400', 'kinetics600')
+
+
+@cache
+def class_order(dataset: str) -> Tensor:
+    """MMAction2's number of every class, in the order of the authors' heads.
+
+    Args:
+        dataset: ``'kinetics400'`` or ``'kinetics600'``.
+
+    Returns:
+        A permutation: entry i is MMAction2's number of the authors' class i.
+    """
+    if dataset not in CLASS_ORDERS:
+        raise ValueError(f'There is an order for {" and ".join(CLASS_ORDERS)}, not {dataset!r}.')
+    table = json.loads(Path(__file__).with_name('class_orders.json').read_text())
+    return torch.tensor(table[dataset])
+
+
+def known_class_order(weights: Weights) -> str | None:
+    """Which order the classes of a video head are likely to be in, by their number.
+
+    Returns:
+        ``'kinetics400'``, ``'kinetics600'``, or None for images and other numbers of classes.
+    """
+    if not weights.video or 'head.weight' not in weights.classifier:
+        return None
+    name = f'kinetics{weights.classifier["head.weight"].shape[0]}'
+    return name if name in CLASS_ORDERS else None
+
+
+def reorder_head(weights: Weights, dataset: str, to_mmaction: bool) -> Weights:
+    """Bring the classes of a video head into another order.
+
+    Args:
+        weights: What was read; not changed.
+        dataset: ``'kinetics400'`` or ``'kinetics600'``.
+        to_mmaction: Whether to go from the authors' order to MMAction2's, or back.
+
+    Returns:
+        The same weights with another head.
+
+    Raises:
+        CheckpointError: If there is no video head with that number of classes.
+    """
+    if known_class_order(weights) != dataset:
+        head = weights.classifier.get('head.weight')
+        found = 'no head' if head is None else f'a head of {head.shape[0]} classes'
+        raise CheckpointError(
+            f'{weights.source} has {found if weights.video else "no video network"}, which cannot '
+            f'be in the order of {dataset}.'
+        )
+    order = class_order(dataset)
+    index = order.argsort() if to_mmaction else order
+    return replace(weights, classifier={k: v[index] for k, v in weights.classifier.items()})
