@@ -7,11 +7,13 @@ import time
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import HOOKS
+from mmengine.visualization import Visualizer
+from torch._utils import ExceptionWrapper
 
 from uniformer_mm import cli
-from uniformer_mm.cli import UserError
-
-LIBRARIES = list(cli.LIBRARIES)
+from uniformer_mm.cli import LIBRARIES, UserError
+from uniformer_mm.cli.messages import explain
 
 
 @pytest.fixture(autouse=True)
@@ -34,155 +36,144 @@ def make(**entries) -> Config:
 @pytest.mark.parametrize('start', ['OptimWrapper', 'AmpOptimWrapper', 'mmengine.AmpOptimWrapper'])
 def test_amp_modes(start, gpu):
     wrapper = {'type': start, 'optimizer': {'type': 'SGD'}}
-    fp16, bf16, off, none = (make(optim_wrapper=dict(wrapper)) for _ in range(4))
-    cli.set_amp(fp16, 'fp16')
-    assert fp16.optim_wrapper.type == 'AmpOptimWrapper'
-    assert (fp16.optim_wrapper.dtype, fp16.optim_wrapper.loss_scale) == ('float16', 'dynamic')
-    cli.set_amp(bf16, 'bf16')
-    assert bf16.optim_wrapper.dtype == 'bfloat16'
-    assert bf16.optim_wrapper.loss_scale == {'enabled': False}
-    cli.set_amp(bf16, 'off')
-    assert bf16.optim_wrapper == {'type': 'OptimWrapper', 'optimizer': {'type': 'SGD'}}
-    cli.set_amp(off, 'off')
-    assert off.optim_wrapper.type == 'OptimWrapper'
-    cli.set_amp(none, None)
-    assert none.optim_wrapper == wrapper
-
-
-def test_amp_keeps_the_loss_scale_of_the_config(gpu):
-    cfg = make(optim_wrapper={'type': 'AmpOptimWrapper', 'loss_scale': 512.0})
+    amp = {'type': 'AmpOptimWrapper', 'optimizer': {'type': 'SGD'}}
+    for mode, expected in {
+        'fp16': {**amp, 'dtype': 'float16', 'loss_scale': 'dynamic'},
+        'bf16': {**amp, 'dtype': 'bfloat16', 'loss_scale': {'enabled': False}},
+        'off': {**wrapper, 'type': 'OptimWrapper'},
+        None: wrapper,
+    }.items():
+        cfg = make(optim_wrapper=dict(wrapper))
+        cli.set_amp(cfg, mode)
+        assert cfg.optim_wrapper == expected
+    cli.set_amp(cfg, 'bf16')
+    cli.set_amp(cfg, 'off')
+    assert cfg.optim_wrapper == {**wrapper, 'type': 'OptimWrapper'}
+    cfg = make(optim_wrapper={'type': start, 'loss_scale': 512.0})
     cli.set_amp(cfg, 'fp16')
-    assert cfg.optim_wrapper.loss_scale == 512.0
+    assert cfg.optim_wrapper.loss_scale == 512.0, 'that of the config stays'
 
 
 def test_amp_needs_a_gpu_and_a_plain_wrapper():
     fp16 = make(optim_wrapper={'type': 'AmpOptimWrapper'})
     with pytest.raises(UserError, match='trains in fp16, which needs a GPU; add --amp off'):
         cli.set_amp(fp16, None)
-    cli.set_amp(fp16, 'off')
     with pytest.raises(UserError, match='ApexOptimWrapper'):
         cli.set_amp(make(optim_wrapper={'type': 'ApexOptimWrapper'}), 'bf16')
     with pytest.raises(UserError, match='no optim_wrapper'):
         cli.set_amp(make(), None)
 
 
-# --- options ---
+# --- configs and options ---
+
+CONFIG = """
+optim_wrapper = dict(type='OptimWrapper')
+model = dict(backbone=dict(arch='small', window_size=14, drop_rate=0.0))
+hooks = [dict(interval=1)]
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    file = tmp_path / 'config.py'
+    file.write_text(CONFIG)
+    return file
 
 
 @pytest.mark.parametrize(
     ('option', 'hint'),
     [
-        ('optim_wraper.type', 'Did you mean optim_wrapper.type?'),
-        ('randomnes.seed', 'Did you mean randomness.seed?'),  # not in the config, but known
-        ('model.backbone.window_sise', 'Did you mean model.backbone.window_size?'),
-        ('model.bakcbone.arch', 'Did you mean model.backbone.arch?'),
-        ('hooks.0.intervall', 'Did you mean hooks.0.interval?'),
-        ('hooks.first.interval', "an index from 0 to 0, got 'first'"),
+        ('optim_wraper.type', 'optim_wrapper.type'),
+        ('randomnes.seed', 'randomness.seed'),  # not in the config, but known
+        ('model.backbone.window_sise', 'model.backbone.window_size'),
+        ('model.bakcbone.arch', 'model.backbone.arch'),
+        ('hooks.0.intervall', 'hooks.0.interval'),
+        ('model.backbone.eval_window_size', None),
+        ('model.backbone.drop_path_rate', None),
+        ('model.backbone.init_cfg.checkpoint', None),
+        ('model.backbone.window_size', None),
+        ('randomness.seed', None),
+        ('load_from', None),
+        ('my_own_notes', None),
     ],
 )
-def test_misspelt_options(option, hint):
-    cfg = make(
-        optim_wrapper={'type': 'OptimWrapper'},
-        model={'backbone': {'arch': 'small', 'window_size': 14}},
-        hooks=[{'interval': 1}],
+def test_options_are_merged_and_near_misses_said(config, option, hint):
+    cfg, warnings = cli.load_config(str(config), {option: 7})
+    for key in option.split('.'):
+        cfg = cfg[int(key) if key.isdigit() else key]
+    assert cfg == 7
+    assert warnings == (
+        [f'--cfg-options {option} is new to the config. Did you mean {hint}?'] if hint else []
     )
-    with pytest.raises(UserError) as error:
-        cli.check_options(cfg, {option: 1})
-    assert hint in str(error.value)
 
 
-def test_new_options_are_added_and_named(tmp_path):
-    config = tmp_path / 'config.py'
-    config.write_text("model = dict(backbone=dict(window_size=14, drop_rate=0.0))\nwork_dir = ''\n")
-    options = {
-        'model.backbone.eval_window_size': 32,
-        'model.backbone.drop_path_rate': 0.1,
-        'model.backbone.init_cfg.checkpoint': 'a.pth',
-        'randomness.seed': 0,
-        'load_from': 'b.pth',
-        'my_own_notes': 'text',
-        '+model.backbone.window_sizes': 7,
-        'model.backbone.window_size': 7,
-    }
-    cfg, (note,) = cli.load_config(str(config), options)
-    assert cfg.model.backbone.init_cfg.checkpoint == 'a.pth'
-    assert cfg.model.backbone.window_sizes == 7
-    assert cfg.load_from == 'b.pth'
-    assert 'model.backbone.eval_window_size' in note
-    assert 'model.backbone.window_size,' not in note
-
-
-def test_option_inside_a_value(tmp_path):
-    config = tmp_path / 'config.py'
-    config.write_text("model = dict(type='A')\n")
+@pytest.mark.parametrize(
+    'option', ['hooks.first.interval', 'hooks.3.interval', 'model.backbone.arch.a']
+)
+def test_options_that_cannot_be_merged(config, option):
     with pytest.raises(UserError, match='--cfg-options'):
-        cli.load_config(str(config), {'model.type.name': 1})
+        cli.load_config(str(config), {option: 1})
 
 
-def test_unreadable_config(tmp_path):
-    config = tmp_path / 'config.py'
-    config.write_text('model = dict(\n')
-    with pytest.raises(UserError, match='cannot be read: SyntaxError'):
-        cli.load_config(str(config))
+def test_unusable_configs(config):
+    with pytest.raises(UserError, match='no config for mmseg: its default_scope is None'):
+        cli.load_config(str(config), scope='mmseg')
+    for text, message in {
+        'model = dict(\n': 'cannot be read: SyntaxError',
+        'a = 1\n': 'has no model: it is a part of configs',
+    }.items():
+        config.write_text(text)
+        with pytest.raises(UserError, match=message):
+            cli.load_config(str(config))
 
 
-# --- loaders and hooks ---
+def test_preparations_of_the_libraries_own_tools(config):
+    for scope, library in LIBRARIES.items():
+        pytest.importorskip(scope)
+        config.write_text(f'{CONFIG}default_scope = {scope!r}\npreprocess_cfg = dict(mean=1)\n')
+        cfg, _ = cli.load_config(str(config), scope=scope)
+        assert cli.library_of(cfg) is library
+        assert cfg.model.get('data_preprocessor') == ({'mean': 1} if scope == 'mmpose' else None)
+        assert not {'custom_hooks', 'default_hooks'} & cfg.keys(), 'the config says which hooks'
 
 
-def test_mmpretrain_loader_defaults(gpu):
+def test_loaders_of_mmpretrain(gpu):
     cfg = make(
         default_scope='mmpretrain',
-        train_dataloader={'num_workers': 4},
+        train_dataloader={'num_workers': 4, 'persistent_workers': False},
         val_dataloader={'num_workers': 0, 'collate_fn': {'type': 'mine'}},
+        test_dataloader={'num_workers': 2},
     )
     cli.set_loaders(cfg, ('train', 'val', 'test'))
-    assert cfg.train_dataloader.collate_fn.type == 'default_collate'
-    assert cfg.val_dataloader.collate_fn.type == 'mine'
-    assert cfg.train_dataloader.pin_memory
-    # EpochSeedHook seeds training workers when they start; and without workers none persist.
-    assert not cfg.train_dataloader.persistent_workers
-    assert not cfg.val_dataloader.persistent_workers
+    train, val, test = cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader
+    assert train.collate_fn.type == 'default_collate' and val.collate_fn.type == 'mine'
+    assert train.pin_memory
+    assert not train.persistent_workers and test.persistent_workers
+    assert not val.persistent_workers, 'there are none'
+    cli.set_loaders(cfg, ('train',), no_pin_memory=True)
+    assert not cfg.train_dataloader.pin_memory
 
 
-@pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmpose', 'mmaction'])
-def test_other_loaders_keep_their_collate(scope):
+@pytest.mark.parametrize('scope', [*LIBRARIES, None])
+def test_loaders_on_a_cpu(scope):
     loader = {'num_workers': 2, 'persistent_workers': True, 'pin_memory': True}
     cfg = make(default_scope=scope, val_dataloader=loader)
-    cli.set_loaders(cfg, ('val',))
-    assert 'collate_fn' not in cfg.val_dataloader
+    cli.set_loaders(cfg, ('train', 'val'))
+    assert ('collate_fn' in cfg.val_dataloader) == (scope == 'mmpretrain')
     assert cfg.val_dataloader.persistent_workers
     assert not cfg.val_dataloader.pin_memory  # torch warns otherwise
-
-
-def test_hooks_are_added_once():
-    cfg = make(custom_hooks=[{'type': 'EMAHook'}, {'type': 'uniformer_mm.CheckpointGuardHook'}])
-    for _ in range(2):
-        cli.set_hooks(cfg, training=True)
-        assert [hook['type'] for hook in cfg.custom_hooks] == [
-            'EMAHook',
-            'uniformer_mm.CheckpointGuardHook',
-            'uniformer_mm.EpochSeedHook',
-            'uniformer_mm.FiniteLossHook',
-        ]
-    cfg = make()
-    cli.set_hooks(cfg, training=False)
-    assert [hook['type'] for hook in cfg.custom_hooks] == ['uniformer_mm.CheckpointGuardHook']
 
 
 # --- pictures, test-time augmentation, predictions ---
 
 
-@pytest.mark.parametrize('scope', ['mmpretrain', 'mmdet', 'mmseg', 'mmpose'])
+@pytest.mark.parametrize('scope', [name for name, lib in LIBRARIES.items() if lib.drawing])
 @pytest.mark.parametrize('has_hook', [True, False])
 def test_visualization_hooks_take_their_arguments(scope, has_hook, tmp_path, monkeypatch):
     """The arguments are checked against the hook's own constructor."""
     pytest.importorskip(scope)
     monkeypatch.chdir(tmp_path)
-    from mmengine.registry import HOOKS
-    from mmengine.visualization import Visualizer
-
-    kind = cli.LIBRARIES[scope].visualization[0]
-    hooks = {'visualization': {'type': kind}} if has_hook else {}
+    hooks = {'visualization': {'type': LIBRARIES[scope].drawing.hook}} if has_hook else {}
     cfg = make(default_scope=scope, default_hooks=hooks)
     cli.set_visualization(cfg, False, 'pictures', wait_time=1.0, interval=3, tta=False)
     Visualizer.get_instance(f'visualizer_{scope}_{has_hook}')
@@ -203,8 +194,12 @@ def test_segmentation_pictures_need_a_local_backend():
 
 
 def test_visualization_that_cannot_be():
-    for scope, tta in (('mmaction', False), ('mmpretrain', True), ('mmyolo', False)):
-        with pytest.raises(UserError, match='--show'):
+    for scope, tta, hint in (
+        ('mmaction', False, 'clip_grid.py draws'),
+        ('mmpretrain', True, 'cannot draw with --tta'),
+        ('mmyolo', False, 'they serve mmpretrain, mmdet'),
+    ):
+        with pytest.raises(UserError, match=f'--show.*{hint}'):
             cli.set_visualization(make(default_scope=scope), True, None, 1.0, 1, tta)
 
 
@@ -236,32 +231,22 @@ def test_tta_of_the_config_and_averaged_weights():
     assert cfg.model == {'type': 'SegTTAModel', 'module': {'type': 'Model'}}
     assert cfg.test_dataloader.dataset.pipeline == [{'type': 'Mine'}]
     assert [hook['type'] for hook in cfg.custom_hooks] == ['Other']
-
-
-def test_tta_that_cannot_be():
-    data = {'test_dataloader': {'dataset': {'pipeline': []}}, 'model': {}}
-    with pytest.raises(UserError, match='flip_test'):
-        cli.set_tta(make(default_scope='mmpose', **data))
-    hooks = [{'type': 'EMAHook', 'evaluate_on_ema': False}]
-    pipeline = {'tta_pipeline': [], 'tta_model': {'type': 'A'}}
+    cfg.custom_hooks = [{'type': 'EMAHook', 'evaluate_on_ema': False}]
     with pytest.raises(UserError, match='averaged'):
-        data['test_dataloader']['dataset']['pipeline'] = [{'type': 'PackInputs'}]
-        cli.set_tta(make(default_scope='mmpretrain', custom_hooks=hooks, **data, **pipeline))
+        cli.set_tta(cfg)
+    with pytest.raises(UserError, match='flip_test'):
+        cli.set_tta(make(default_scope='mmpose', test_dataloader={'dataset': {}}))
 
 
 @pytest.mark.parametrize('scope', LIBRARIES)
 @pytest.mark.parametrize('several', [False, True])
 def test_dump(scope, several):
-    cfg = make(default_scope=scope, test_evaluator=[{'type': 'A'}] if several else {'type': 'A'})
+    ema = {'type': 'EMAHook', 'evaluate_on_ema': True, 'evaluate_on_origin': True}
+    evaluator = [{'type': 'A'}] if several else {'type': 'A'}
+    cfg = make(default_scope=scope, test_evaluator=evaluator, custom_hooks=[ema])
     cli.add_dump(cfg, 'out.pkl')
     kind = 'DumpDetResults' if scope == 'mmdet' else 'DumpResults'
     assert cfg.test_evaluator == [{'type': 'A'}, {'type': kind, 'out_file_path': 'out.pkl'}]
-
-
-def test_dump_is_of_the_averaged_weights():
-    ema = {'type': 'EMAHook', 'evaluate_on_ema': True, 'evaluate_on_origin': True}
-    cfg = make(default_scope='mmpretrain', test_evaluator={'type': 'A'}, custom_hooks=[ema])
-    cli.add_dump(cfg, 'out.pkl')
     assert cfg.custom_hooks == [{**ema, 'evaluate_on_origin': False}]
 
 
@@ -272,41 +257,33 @@ def test_dump_is_of_the_averaged_weights():
 def work_dir(tmp_path):
     """Two checkpoints; the newer one is cut short."""
     for epoch in (1, 2):
-        meta = {'epoch': epoch, 'iter': 4 * epoch, 'seed': 11}
         file = tmp_path / f'epoch_{epoch}.pth'
-        torch.save({'meta': meta, 'state_dict': {}}, file)
-        os.utime(file, (time.time() + epoch,) * 2)
-    (tmp_path / 'epoch_2.pth').write_bytes((tmp_path / 'epoch_2.pth').read_bytes()[:300])
-    os.utime(tmp_path / 'epoch_2.pth', (time.time() + 2,) * 2)
+        torch.save(
+            {'meta': {'epoch': epoch, 'iter': 4 * epoch, 'seed': 11}, 'state_dict': {}}, file
+        )
+    file.write_bytes(file.read_bytes()[:300])
+    os.utime(file, (time.time() + 2,) * 2)
     return tmp_path
 
 
-def test_auto_resume_takes_the_newest_whole_checkpoint(work_dir):
-    cfg = make(work_dir=str(work_dir))
-    skipped, note = cli.set_resume(cfg, 'auto')
+@pytest.mark.parametrize(('argument', 'in_config'), [('auto', False), (None, True)])
+def test_auto_resume_takes_the_newest_whole_checkpoint(work_dir, argument, in_config):
+    cfg = make(work_dir=str(work_dir), resume=in_config)
+    skipped, note = cli.set_resume(cfg, argument)
     assert 'epoch_2.pth' in skipped
     assert 'epoch 1, iteration 4' in note
     assert (cfg.resume, cfg.load_from) == (True, str(work_dir / 'epoch_1.pth'))
     assert cfg.randomness.seed == 11
 
 
-def test_auto_resume_from_nothing(tmp_path):
-    cfg = make(work_dir=str(tmp_path / 'new'), load_from=None)
-    (note,) = cli.set_resume(cfg, 'auto')
-    assert 'no checkpoint yet: training starts anew' in note
-    assert not cfg.resume
-
-
-def test_auto_resume_with_only_damaged_checkpoints(work_dir):
+def test_auto_resume_without_a_whole_checkpoint(work_dir):
     (work_dir / 'epoch_1.pth').write_bytes(b'')
     with pytest.raises(UserError, match='no checkpoint in .* can be read'):
         cli.set_resume(make(work_dir=str(work_dir)), 'auto')
-
-
-def test_resume_in_the_config_is_the_same(work_dir):
-    cfg = make(work_dir=str(work_dir), resume=True)
-    cli.set_resume(cfg, None)
-    assert cfg.load_from == str(work_dir / 'epoch_1.pth')
+    cfg = make(work_dir=str(work_dir / 'new'), load_from=None)
+    (note,) = cli.set_resume(cfg, 'auto')
+    assert 'no checkpoint yet: training starts anew' in note
+    assert not cfg.resume
 
 
 def test_nothing_is_overwritten(work_dir, tmp_path_factory):
@@ -341,44 +318,52 @@ def test_missing_data_folder(dataset, tmp_path):
     dataset = json.loads(json.dumps(dataset).replace('{}', str(tmp_path)))
     with pytest.raises(UserError, match=f'val data folder {tmp_path}/no does not exist'):
         cli.check_data(make(val_dataloader={'dataset': dataset}), ('train', 'val'))
-
-
-def test_data_elsewhere_is_not_checked(tmp_path):
-    datasets = [{'data_root': 's3://bucket'}, {'data_root': str(tmp_path), 'data_prefix': 'no'}]
-    for dataset in datasets:
-        cli.check_data(make(train_dataloader={'dataset': dataset}), ('train',))
+    for fine in ({'data_root': 's3://bucket'}, {'data_root': str(tmp_path), 'data_prefix': 'no'}):
+        cli.check_data(make(train_dataloader={'dataset': fine}), ('train',))
 
 
 # --- errors ---
 
 
-def fail(error):
-    def main():
-        raise error
+def test_what_is_and_is_not_explained(monkeypatch):
+    def run(error: BaseException) -> None:
+        def main() -> None:
+            raise error
 
-    return main
+        cli.run_tool(main)
 
-
-def test_what_is_and_is_not_explained(capsys, monkeypatch):
     monkeypatch.delenv('RANK', raising=False)
     with pytest.raises(SystemExit, match='^error: mend this$'):
-        cli.run_tool(fail(UserError('mend this')))
+        run(UserError('mend this'))
     with pytest.raises(ZeroDivisionError):
-        cli.run_tool(fail(ZeroDivisionError()))
+        run(ZeroDivisionError())
     with pytest.raises(SystemExit) as stop:
-        cli.run_tool(fail(KeyboardInterrupt()))
+        run(KeyboardInterrupt())
     assert stop.value.code == 130
     monkeypatch.setenv('RANK', '3')
     with pytest.raises(SystemExit, match=r'^\[rank 3\] error: mend this$'):
-        cli.run_tool(fail(UserError('mend this')))
+        run(UserError('mend this'))
 
 
-def test_error_in_a_data_worker():
-    text = 'Caught FileNotFoundError in DataLoader worker process 0.\nOriginal Traceback ...\n'
-    message = cli.messages.explain(
-        FileNotFoundError(f"{text}FileNotFoundError: No such file: 'a.png'\n")
-    )
-    assert message.startswith("FileNotFoundError: No such file: 'a.png'")
+@pytest.mark.parametrize(
+    ('error', 'message'),
+    [
+        (FileNotFoundError('No such file: a.png'), 'No such file: a.png. Check the paths'),
+        (UserError('a.png is wide\nand high'), 'a.png is wide\nand high'),
+        (AssertionError('no image: a.png'), 'The data cannot be read: AssertionError: no image: a'),
+        (TypeError('our own fault'), None),
+    ],
+)
+def test_errors_in_a_data_worker(error, message):
+    """They come back as the same type with the worker's traceback as text."""
+    with pytest.raises(type(error)) as caught:
+        try:
+            raise error
+        except Exception:
+            wrapper = ExceptionWrapper(where='in DataLoader worker process 0')
+        wrapper.reraise()
+    found = explain(caught.value)
+    assert found is None if message is None else found.startswith(message)
 
 
 # --- distributed ---
@@ -403,7 +388,7 @@ def test_gloo_without_a_gpu(monkeypatch):
     assert started == ['gloo']
     assert cfg.env_cfg.dist_cfg.backend == 'gloo'
     assert cfg.model_wrapper_cfg.find_unused_parameters
-    assert cfg.model_wrapper_cfg.type == 'CPUDistributedDataParallel'
+    assert cfg.model_wrapper_cfg.type == 'uniformer_mm.CPUDistributedDataParallel'
 
 
 def test_gpu_runs_are_left_to_mmengine(gpu, monkeypatch):

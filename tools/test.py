@@ -11,7 +11,7 @@ from pathlib import Path
 
 import mmengine
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 
 PICKLES = ('.pkl', '.pickle')

@@ -8,7 +8,7 @@ Examples:
 
 import argparse
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 
 

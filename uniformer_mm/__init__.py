@@ -4,12 +4,10 @@ Importing this package registers its models, transforms, samplers, hooks and sch
 under the scope ``uniformer_mm``.
 """
 
-from . import compat
-
-compat.apply()
-
-from . import datasets, engine, models  # noqa: E402, F401
-from .models import *  # noqa: E402, F403
-from .version import __version__  # noqa: E402
+from . import compat, datasets, engine, models
+from .models import *  # noqa: F403
+from .version import __version__
 
 __all__ = ['__version__', *models.__all__]
+
+compat.provide_mmaction_drn()

@@ -3,3 +3,7 @@
 
 class UserError(Exception):
     """Something the user can put right; the message says what and how."""
+
+
+class CheckpointError(UserError):
+    """A file that cannot be read, or weights that do not fit the model."""

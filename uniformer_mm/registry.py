@@ -2,7 +2,14 @@
 
 Each is a child of the mmengine root of the same kind, so every OpenMMLab library
 finds ``type='uniformer_mm.<name>'`` whatever its ``default_scope`` is.
+
+Types that extend a class of mmdet, mmpose or mmaction2 stand in modules that import that library.
+Their names are listed here, and the module is imported when somebody asks for one of them.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
 
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
@@ -11,20 +18,53 @@ from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
+from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
 from mmengine.registry import Registry
 
 SCOPE = 'uniformer_mm'
 
 
-def _child(root: Registry, location: str) -> Registry:
-    return Registry(root.name, parent=root, scope=SCOPE, locations=[f'{SCOPE}.{location}'])
+class LazyRegistry(Registry):
+    """A child of a root registry, some of whose types are imported on demand.
+
+    Args:
+        root: The registry of mmengine.
+        **modules: For each such type its module below ``uniformer_mm``.
+    """
+
+    def __init__(self, root: Registry, **modules: str) -> None:
+        super().__init__(root.name, parent=root, scope=SCOPE)
+        self.modules = modules
+
+    def get(self, key: str) -> type | None:
+        """The type of this name.
+
+        Raises:
+            ImportError: If it extends a library that is not installed.
+        """
+        scope, name = self.split_scope_key(key)
+        if scope in (None, SCOPE) and name in self.modules:
+            try:
+                import_module(f'{SCOPE}.{self.modules[name]}')
+            except ModuleNotFoundError as error:
+                library = (error.name or '').partition('.')[0]
+                raise ImportError(
+                    f'{SCOPE}.{name} needs {library}, which is not installed.'
+                ) from error
+        return super().get(key)
 
 
-MODELS = _child(ROOT_MODELS, 'models')
-TRANSFORMS = _child(ROOT_TRANSFORMS, 'datasets')
-DATA_SAMPLERS = _child(ROOT_DATA_SAMPLERS, 'datasets')
-# Those that extend mmaction2's import it, and are imported when one is asked for.
-DATASETS = _child(ROOT_DATASETS, 'datasets.clips')
-HOOKS = _child(ROOT_HOOKS, 'engine')
-MODEL_WRAPPERS = _child(ROOT_MODEL_WRAPPERS, 'engine')
-PARAM_SCHEDULERS = _child(ROOT_PARAM_SCHEDULERS, 'engine')
+MODELS = LazyRegistry(ROOT_MODELS, Float32RoIExtractor='models.roi_extractors')
+TRANSFORMS = LazyRegistry(ROOT_TRANSFORMS)
+DATA_SAMPLERS = LazyRegistry(ROOT_DATA_SAMPLERS)
+DATASETS = LazyRegistry(
+    ROOT_DATASETS,
+    RepeatAugRawframeDataset='datasets.clips',
+    RepeatAugVideoDataset='datasets.clips',
+    ReportingRawframeDataset='datasets.clips',
+    ReportingVideoDataset='datasets.clips',
+)
+HOOKS = LazyRegistry(ROOT_HOOKS)
+MODEL_WRAPPERS = LazyRegistry(ROOT_MODEL_WRAPPERS)
+PARAM_SCHEDULERS = LazyRegistry(ROOT_PARAM_SCHEDULERS)
+VISUALIZERS = LazyRegistry(ROOT_VISUALIZERS, PoseLocalVisualizer='visualization')

@@ -44,8 +44,8 @@ def test_modes_differ_as_they_say():
     assert all(torch.equal(average[:, :, i], weight / 5) for i in range(5))
     assert torch.equal(center[:, :, 2], weight)
     assert not center[:, :, [0, 1, 3, 4]].any()
-    with pytest.raises(CheckpointError, match="one of average, center; got 'center'"):
-        inflate_weight(weight, 5, 'center')
+    with pytest.raises(CheckpointError, match="one of average, center; got 'middle'"):
+        inflate_weight(weight, 5, 'middle')
 
 
 @pytest.mark.parametrize('mode', ['average', 'center'])
@@ -130,7 +130,7 @@ class TestOtherKinds:
     @pytest.mark.parametrize(
         'model, file, hint',
         [
-            ({}, {'stem': 'conv'}, 'stem=patch, the file stem=conv'),
+            ({}, {'embed_types': ('conv',) * 4}, r"the file embed_types=\('conv'"),
             ({'stage_types': 'LLLG'}, {}, "stage_types=.*'L', 'L', 'L', 'G'"),
             ({'local_kernel_size': 7}, {}, 'local_kernel_size=7, the file local_kernel_size=5'),
             ({'pos_kernel_size': 0}, {}, 'pos_kernel_size=0, the file pos_kernel_size=3'),

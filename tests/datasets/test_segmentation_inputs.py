@@ -11,6 +11,7 @@ from mmengine.dataset import Compose
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
+from mmseg.datasets import LoadAnnotations
 from mmseg.registry import DATASETS
 from mmseg.structures import SegDataSample
 from paper_configs import build, read_config
@@ -18,7 +19,7 @@ from PIL import Image
 from tiny_ade import make_ade, shrink, shrink_model
 
 from uniformer_mm.cli import UserError
-from uniformer_mm.datasets import CheckSegMap, ResizeToAtLeast
+from uniformer_mm.datasets import LoadLabelMap, ResizeToAtLeast
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/ade20k'
 FPN = 'uniformer-s-h14_fpn_8xb4-80k_ade20k-512x512'
@@ -115,19 +116,47 @@ def test_wrong_labels_are_refused(label, message, split, cfg, tmp_path) -> None:
         read(cfg, split, noise(100, 60), label, tmp_path)
 
 
-def test_labels_from_0_are_checked_without_a_shift() -> None:
-    check = CheckSegMap(num_classes=3)
-    results = dict(
-        gt_seg_map=np.array([[0, 2, 255]]),
-        ori_shape=(1, 3),
-        seg_map_path='a.png',
-        img_path='a.jpg',
-        reduce_zero_label=False,
+def load(file: Path, numbers: np.ndarray, num_classes: int, **results) -> dict:
+    """What LoadLabelMap makes of a file of these numbers."""
+    Image.fromarray(numbers).save(file)
+    results = dict(seg_map_path=str(file), img_path='a.jpg', ori_shape=numbers.shape) | results
+    return LoadLabelMap(num_classes)(results)
+
+
+def test_labels_from_0_are_checked_without_a_shift(tmp_path) -> None:
+    file = tmp_path / 'a.png'
+    numbers = np.array([[0, 2, 255]], np.uint8)
+    assert load(file, numbers, 3)['gt_seg_map'].tolist() == [[0, 2, 255]]
+    with pytest.raises(UserError, match=r'a.png has a pixel of 2: expected 0 to 1, or 255 for no'):
+        load(file, numbers, 2)
+    with pytest.raises(UserError, match=r'has a pixel of 9: expected 1 to 5, or 0 or 255 for no'):
+        load(file, numbers + 7, 2, reduce_zero_label=True, label_map={4: 1})
+
+
+@pytest.mark.parametrize('label_map', [None, {0: 1, 1: 255, 4: 0, 253: 2}])
+@pytest.mark.parametrize('reduce', [True, False])
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_labels_are_those_of_mmseg(dtype, reduce, label_map, tmp_path) -> None:
+    """All numbers that 8 bits can hold, in files of 8 and 16 bits."""
+    given = dict(reduce_zero_label=reduce, label_map=label_map)
+    results = load(
+        tmp_path / 'a.png', np.arange(256, dtype=dtype).reshape(16, 16), 255, seg_fields=[], **given
     )
-    assert check(results) is results
-    results['gt_seg_map'] = np.array([[0, 3, 255]])
-    with pytest.raises(UserError, match=r'a.png has a pixel of 3: expected 0 to 2, or 255 for'):
-        check(results)
+    theirs = LoadAnnotations()(dict(seg_map_path=results['seg_map_path'], seg_fields=[], **given))
+    found = results['gt_seg_map']
+    assert found.dtype == theirs['gt_seg_map'].dtype
+    assert np.array_equal(found, theirs['gt_seg_map'])
+    assert results['seg_fields'] == theirs['seg_fields']
+
+
+@pytest.mark.parametrize('shape', [(1, 30), (30, 1), (1, 1)])
+def test_labels_of_a_strip_keep_its_shape(shape, tmp_path) -> None:
+    assert load(tmp_path / 'a.png', np.ones(shape, np.uint8), 2)['gt_seg_map'].shape == shape
+
+
+def test_an_image_without_a_label_has_none() -> None:
+    """As mmseg's inferencer gives it."""
+    assert LoadLabelMap(3)(results := dict(img_path='a.jpg')) == results
 
 
 def test_only_thin_images_are_enlarged() -> None:
@@ -141,7 +170,7 @@ def test_only_thin_images_are_enlarged() -> None:
 
 
 # (width, height): below the crop, strips, no multiple of 32 or of a window.
-ODD_SIZES = [(20, 20), (900, 1), (1, 900), (2, 1), (333, 77)]
+ODD_SIZES = [(20, 20), (200, 1), (1, 200), (2, 1), (333, 77)]
 
 
 @pytest.mark.parametrize('size', ODD_SIZES, ids=lambda size: '{}x{}'.format(*size))

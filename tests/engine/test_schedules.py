@@ -18,16 +18,21 @@ def optimizer(*rates: float) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups)
 
 
-def curve(steps: int, rates: tuple[float, ...] = (1e-3,), **kwargs) -> list[list[float]]:
-    """The rates of every group at the first ``steps`` steps."""
-    optim = optimizer(*rates)
-    scheduler = WarmupCosineLR(optim, **kwargs)
+def follow(optim: torch.optim.Optimizer, steps: int, *schedulers) -> list[list[float]]:
+    """The rates of every group at ``steps`` steps."""
     values = []
     for _ in range(steps):
         values.append([group['lr'] for group in optim.param_groups])
         optim.step()
-        scheduler.step()
+        for scheduler in schedulers:
+            scheduler.step()
     return values
+
+
+def curve(steps: int, rates: tuple[float, ...] = (1e-3,), **kwargs) -> list[list[float]]:
+    """The rates of every group at the first ``steps`` steps."""
+    optim = optimizer(*rates)
+    return follow(optim, steps, WarmupCosineLR(optim, **kwargs))
 
 
 def test_values_of_the_plain_recipe() -> None:
@@ -58,21 +63,10 @@ def test_values_of_the_video_recipe(golden_video) -> None:
         scheduler = PARAM_SCHEDULERS.build(
             cfg, default_args=dict(optimizer=optim, epoch_length=length)
         )
-        values = []
-        for _ in range(golden['max_epochs'] * length + 1):
-            values.append(optim.param_groups[0]['lr'])
-            optim.step()
-            scheduler.step()
+        values = [lr for (lr,) in follow(optim, golden['max_epochs'] * length + 1, scheduler)]
         for epoch, expected in golden['lr_at_epoch'].items():
             assert values[round(float(epoch) * length)] == pytest.approx(expected, rel=1e-12)
         assert values[-1] == 1e-6
-
-
-def test_only_epochs_become_iterations() -> None:
-    with pytest.raises(ValueError, match='in epochs'):
-        WarmupCosineLR.build_iter_from_epoch(
-            optimizer(1e-3), T_max=10, epoch_length=5, by_epoch=False
-        )
 
 
 def test_lag_repeats_the_first_epoch_and_ends_at_298() -> None:
@@ -83,42 +77,24 @@ def test_lag_repeats_the_first_epoch_and_ends_at_298() -> None:
     assert late[299] == on_time[298]
 
 
-def test_stays_at_the_floor_after_the_cosine() -> None:
-    values = curve(20, T_max=10, eta_min=2e-5)
-    assert values[10:] == [[2e-5]] * 10
-    assert values[9][0] > 2e-5
-
-
 def test_groups_keep_their_own_peak_but_share_start_and_floor() -> None:
-    values = curve(13, rates=(1e-3, 1e-4), T_max=10, warmup=2)
+    values = curve(20, rates=(1e-3, 1e-4), T_max=10, warmup=2, eta_min=2e-5)
     assert values[0] == [1e-6, 1e-6]
     assert values[1] == pytest.approx([(1e-3 + 1e-6) / 2, (1e-4 + 1e-6) / 2])
-    assert values[5] == pytest.approx([(1e-3 + 1e-5) / 2, (1e-4 + 1e-5) / 2])
-    assert values[12] == [1e-5, 1e-5]
-
-
-def test_constant_fine_tuning_rate() -> None:
-    assert curve(5, rates=(5e-6,), T_max=4, eta_min=5e-6) == [[5e-6]] * 5
+    assert values[5] == pytest.approx([(1e-3 + 2e-5) / 2, (1e-4 + 2e-5) / 2])
+    assert values[9][1] > 2e-5
+    assert values[10:] == [[2e-5, 2e-5]] * 10, 'it stays there'
+    assert curve(5, rates=(5e-6,), T_max=4, eta_min=5e-6) == [[5e-6]] * 5, 'a constant rate'
 
 
 def test_state_dict_continues_the_curve() -> None:
     expected = curve(12, T_max=10, warmup=3, lag=1)
-    first = optimizer(1e-3)
-    scheduler = WarmupCosineLR(first, T_max=10, warmup=3, lag=1)
-    for _ in range(4):
-        first.step()
-        scheduler.step()
-
-    resumed = optimizer(1e-3)
-    again = WarmupCosineLR(resumed, T_max=10, warmup=3, lag=1)
+    first, resumed = optimizer(1e-3), optimizer(1e-3)
+    scheduler, again = (WarmupCosineLR(o, T_max=10, warmup=3, lag=1) for o in (first, resumed))
+    follow(first, 4, scheduler)
     resumed.load_state_dict(first.state_dict())
     again.load_state_dict(scheduler.state_dict())
-    values = []
-    for _ in range(4, 12):
-        values.append([group['lr'] for group in resumed.param_groups])
-        resumed.step()
-        again.step()
-    assert values == expected[4:]
+    assert follow(resumed, 8, again) == expected[4:]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +108,10 @@ def test_state_dict_continues_the_curve() -> None:
 def test_impossible_arguments(kwargs: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         WarmupCosineLR(optimizer(1e-3), **kwargs)
+    with pytest.raises(ValueError, match='in epochs'):
+        WarmupCosineLR.build_iter_from_epoch(
+            optimizer(1e-3), T_max=10, epoch_length=5, by_epoch=False
+        )
 
 
 def test_runner_builds_it_after_scaling_the_rate(tmp_path, repo_root) -> None:
@@ -158,11 +138,7 @@ def test_runner_builds_it_after_scaling_the_rate(tmp_path, repo_root) -> None:
     runner.scale_lr(runner.optim_wrapper, dict(base_batch_size=1, enable=True))
     (scheduler,) = runner.build_param_scheduler(runner.param_schedulers)
     assert isinstance(scheduler, WarmupCosineLR)
-    lr = []
-    for _ in range(300):
-        lr.append(runner.optim_wrapper.get_lr()['lr'][0])
-        runner.optim_wrapper.step()
-        scheduler.step()
+    lr = [values[0] for values in follow(runner.optim_wrapper.optimizer, 300, scheduler)]
     peak = 4e-3
     assert lr[0] == lr[1] == 1e-6
     assert lr[3] == pytest.approx(1e-6 + 2 * (peak - 1e-6) / 5)
@@ -179,11 +155,8 @@ def test_tiny_follows_openmixup_within_a_thousandth(repo_root) -> None:
         PARAM_SCHEDULERS.build(dict(item), default_args=dict(optimizer=optim, epoch_length=epoch))
         for item in cfg.param_scheduler
     ]
-    for i in range(8 * epoch):
+    for i, (lr,) in enumerate(follow(optim, 8 * epoch, *schedulers)):
         cosine = 1e-5 + (1e-3 - 1e-5) * (1 + math.cos(math.pi * i / steps)) / 2
         warmup = min(i / (5 * epoch), 1)
         expected = cosine * (1e-6 + warmup * (1 - 1e-6))
-        assert optim.param_groups[0]['lr'] == pytest.approx(expected, abs=1e-6), i
-        optim.step()
-        for scheduler in schedulers:
-            scheduler.step()
+        assert lr == pytest.approx(expected, abs=1e-6), i

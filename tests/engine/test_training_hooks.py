@@ -12,6 +12,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader, Dataset
 
 from uniformer_mm.engine import EpochSeedHook, FiniteLossHook
+from uniformer_mm.errors import UserError
 
 
 class Numbers(Dataset):
@@ -73,7 +74,7 @@ def test_iterations_are_seeded_when_there_are_no_epochs():
 
 
 def test_persistent_workers_cannot_be_seeded():
-    with pytest.raises(ValueError, match='persistent_workers=False'):
+    with pytest.raises(UserError, match='persistent_workers=False'):
         epoch(make_runner(workers=1, persistent_workers=True), 0)
 
 

@@ -7,11 +7,10 @@ from uniformer_mm.models.layers import (
     Attention,
     GlobalBlock,
     LocalBlock,
+    checkpoint_block,
     window_partition,
     window_reverse,
 )
-from uniformer_mm.models.layers.fusion import fuse_block
-from uniformer_mm.models.layers.recompute import checkpoint_block
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def test_fused_block_is_equal(block_type: type, ndim: int) -> None:
         block(x)  # moves the BatchNorm statistics away from 0 and 1
     block.eval()
     expected = block(x)
-    fuse_block(block)
+    block.fold()
     torch.testing.assert_close(block(x), expected, rtol=1e-12, atol=1e-12)
     left = [type(m).__name__ for m in block.modules()]
     assert not any('BatchNorm' in name or 'Residual' in name for name in left)

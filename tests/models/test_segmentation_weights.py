@@ -10,8 +10,7 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from paper_configs import read_config
 
-from uniformer_mm.checkpoints import CheckpointError
-from uniformer_mm.engine import CheckpointGuardHook
+from uniformer_mm.checkpoints import CheckpointError, load_model
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/ade20k'
 CHANNELS = (64, 128, 320, 512)
@@ -103,14 +102,14 @@ def test_fits_every_row_of_the_table(old_file) -> None:
         model = build(config.format(style))
         own = model.state_dict()
         assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in expected.items()}
-        CheckpointGuardHook().load(model, checkpoint, str(old_file))
+        load_model(model, checkpoint, str(old_file))
         assert all(torch.equal(v, expected[k]) for k, v in model.state_dict().items())
 
 
 def test_another_framework_does_not_fit(old_file) -> None:
     other = UPERNET if 'fpn' in old_file.stem else FPN
     with pytest.raises(CheckpointError, match='does not fit the model'):
-        CheckpointGuardHook().load(build(other.format('g')), torch.load(old_file), str(old_file))
+        load_model(build(other.format('g')), torch.load(old_file), str(old_file))
 
 
 def test_converts_to_a_clean_file(old_file, run_main, tmp_path) -> None:

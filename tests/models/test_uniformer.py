@@ -10,7 +10,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
 from uniformer_mm import UniFormer
-from uniformer_mm.models.backbones.uniformer import STYLES
+from uniformer_mm.models.layers import STYLES
 
 # The largest only when there is time for all tests.
 ARCHS = [
@@ -85,7 +85,7 @@ def test_weights_move_between_styles(arch: str) -> None:
 @pytest.mark.parametrize('stem', ['patch', 'conv'])
 @torch.no_grad()
 def test_odd_sizes(stem: str, style: str, size: tuple[int, int]) -> None:
-    outs = mini(arch=dict(stem=stem), stage3_style=style, window_size=3).eval()(
+    outs = mini(arch=dict(embed_types=(stem,) * 4), stage3_style=style, window_size=3).eval()(
         torch.randn(1, 3, *size)
     )
     for stage, out in enumerate(outs):
@@ -246,7 +246,7 @@ def test_initialisation() -> None:
         (dict(arch={**MINI, 'depth': 3}), r"unknown: \['depth'\]"),
         (dict(depths=(1, 1, 1)), r'depths must have 4 entries; got \(1, 1, 1\)'),
         (dict(head_dim=48), r'head_dim must divide the 320 channels'),
-        (dict(stem='swin'), r"stem must be one of 'patch', 'conv'; got 'swin'"),
+        (dict(embed_types=('swin',) * 4), r"embed_types must be one of 'patch', 'conv'; got 'sw"),
         (dict(stage3_style='local'), r"stage3_style must be one of 'global'.*got 'local'"),
         (dict(window_size=0), r'window_size must be a positive integer; got 0'),
         (dict(window_size=7.0), r'window_size must be a positive integer; got 7.0'),

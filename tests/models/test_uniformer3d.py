@@ -96,8 +96,8 @@ def test_illegal_input(shape: tuple[int, ...], message: str) -> None:
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(arch='large'), r"arch must be one of 'small', 'base'; got 'large'"),
-        (dict(stem='conv'), r"stem must be 'patch' for clips"),
+        (dict(arch='large'), r"arch must be one of 'small', 'base', 'mini'; got 'large'"),
+        (dict(embed_types=('conv',) * 4), r"embed_types must be 'patch' for clips"),
         (dict(stage_types='LLG'), 'stage_types must have 4 entries'),
         (dict(stage_types=('L', 'L', 'X', 'G')), "every entry of stage_types must be one of 'L'"),
         (dict(local_kernel_size=4), 'local_kernel_size must be an odd number; got 4'),

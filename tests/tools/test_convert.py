@@ -56,7 +56,7 @@ def test_to_mm(convert, official, tmp_path):
     assert torch.equal(state['head.fc.weight'], source['model']['head.weight'])
     assert len(state) == len(source['model'])
     meta = written['meta']
-    assert meta['arch'].items() >= {**ARCH, 'mlp_ratio': 4.0, 'stem': 'patch'}.items()
+    assert meta['arch'].items() >= {**ARCH, 'mlp_ratio': 4.0, 'embed_types': ('patch',) * 4}.items()
     assert meta['head_dim'] == 16
     assert meta['source_file'] == 'official.pth'
     assert meta['source_sha256'] == hashlib.sha256(official.read_bytes()).hexdigest()
@@ -133,8 +133,8 @@ def kinetics(tmp_path) -> Path:
     """An official video file; bias i of its head is i."""
     state = UniFormer3D(ARCH).state_dict()
     state['head.weight'], state['head.bias'] = torch.rand(400, 32), torch.arange(400.0)
-    torch.save({'model_state': state, 'epoch': 9}, tmp_path / 'uniformer_small_k400.pth')
-    return tmp_path / 'uniformer_small_k400.pth'
+    torch.save({'model_state': state, 'epoch': 9}, tmp_path / 'uniformer_small_k400_16x4.pth')
+    return tmp_path / 'uniformer_small_k400_16x4.pth'
 
 
 def test_kinetics_classes_are_renumbered(convert, kinetics, tmp_path):

@@ -13,6 +13,8 @@ from tiny_ade import make_ade
 from tiny_coco import make_coco
 from tiny_pose import DETECTIONS, make_pose
 
+from uniformer_mm.checkpoints import load_weights_only
+
 DISTRIBUTED = """
 _base_ = [{base!r}]
 custom_imports = dict(imports=['uniformer_mm', 'loss_recorder'], allow_failed_imports=False)
@@ -110,7 +112,7 @@ def test_two_processes_equal_one(repo_root, tiny_config, run_cpu, tmp_path):
     expected = json.loads((one / 'losses_0.json').read_text())
     parts = [json.loads((two / f'losses_{rank}.json').read_text()) for rank in range(2)]
     assert [sum(pair) / 2 for pair in zip(*parts, strict=True)] == pytest.approx(expected, rel=1e-5)
-    weights = [torch.load(d / 'epoch_2.pth', weights_only=True)['state_dict'] for d in (one, two)]
+    weights = [load_weights_only(d / 'epoch_2.pth')['state_dict'] for d in (one, two)]
     for name, weight in weights[0].items():
         torch.testing.assert_close(weights[1][name], weight, rtol=1e-4, atol=1e-5)
     assert len(list(two.glob('*/*.log'))) == 1
@@ -151,7 +153,7 @@ def train_in_two(
     assert first['val'] == second['val']
     mean = {name: (first['train'][name] + second['train'][name]) / 2 for name in first['train']}
     assert first['val'] == pytest.approx(mean, rel=1e-4, abs=1e-4)
-    saved = torch.load(work / checkpoint)['state_dict']
+    saved = load_weights_only(work / checkpoint)['state_dict']
     assert {name: saved[name].double().sum().item() for name in mean} == first['val']
     return result.stdout, {name.split('.')[0] for name in mean}
 
@@ -229,7 +231,7 @@ def test_two_processes_train_on_videos(repo_root, tmp_path):
     expected = json.loads((one / 'losses_0.json').read_text())
     parts = [json.loads((two / f'losses_{rank}.json').read_text()) for rank in range(2)]
     assert [sum(pair) / 2 for pair in zip(*parts, strict=True)] == pytest.approx(expected, rel=1e-4)
-    weights = [torch.load(d / 'epoch_2.pth', weights_only=True)['state_dict'] for d in (one, two)]
+    weights = [load_weights_only(d / 'epoch_2.pth')['state_dict'] for d in (one, two)]
     for name, weight in weights[0].items():
         torch.testing.assert_close(weights[1][name], weight, rtol=1e-3, atol=1e-4)
     # 3 videos in two processes: none is counted twice.

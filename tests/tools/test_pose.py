@@ -1,4 +1,4 @@
-"""Poses of given people: tools/inference/pose.py and mmpose's own inferencer."""
+"""Poses of given people: tools/inference/pose.py."""
 
 import json
 from pathlib import Path
@@ -59,8 +59,12 @@ def test_given_boxes(run, images, tmp_path, capsys) -> None:
     assert np.shape(first['keypoints']) == (17, 2)
     assert first['bbox'] == [[2, 3, 20, 50]]
     assert second['bbox'] == [[25, 10, 48, 66]]
+    assert first['bbox_score'] == second['bbox_score'] == 1
     assert '7.jpg exists already; add --overwrite' in run(images / '7.jpg', *boxes)
-    assert run(images / '7.jpg', *boxes, '--overwrite') == 0
+    # Each person is found alone as beside others.
+    assert run(images / '7.jpg', *boxes[5:], '--save-predictions', '--overwrite') == 0
+    (alone,) = predictions(tmp_path, '7')
+    assert np.allclose(alone['keypoints'], second['keypoints'])
 
 
 def test_predictions_are_not_overwritten(run, images, tmp_path) -> None:
@@ -92,6 +96,7 @@ def test_coco_results(run, images, tmp_path, capsys) -> None:
     assert '12.png: no person, no picture' in said
     (found,) = predictions(tmp_path, '7')
     assert found['bbox'] == [[1, 2, 31, 42]]
+    assert found['bbox_score'] == pytest.approx(0.9)
     assert [p.name for p in (tmp_path / 'out/vis').iterdir()] == ['7.jpg']
 
 
@@ -135,35 +140,6 @@ def test_errors(run, images, tmp_path) -> None:
     assert 'does not fit' in run(images, *options)
     detector = CONFIG.with_name('mask-rcnn_uniformer-mini-h_fpn_coco-digits.py')
     assert 'is no config for mmpose' in run(images, config=detector)
-
-
-def test_inferencer_of_mmpose(checkpoint, images, tmp_path, monkeypatch) -> None:
-    """It estimates the poses of the people it is given, and fetches nothing."""
-    from mmpose.apis import MMPoseInferencer
-
-    def refuse(*args, **kwargs):
-        raise AssertionError('something is to be fetched')
-
-    monkeypatch.setattr(torch.hub, 'download_url_to_file', refuse)
-    inferencer = MMPoseInferencer(
-        str(CONFIG), str(checkpoint), det_model='whole_image', device='cpu'
-    )
-    boxes = [[2, 3, 20, 50, 0.75], [25, 10, 48, 66, 0.5]]
-    file = str(images / '7.jpg')
-    (result,) = inferencer(file, bboxes=[boxes], out_dir=str(tmp_path / 'out'))
-    (people,) = result['predictions']
-    assert [person['bbox_score'] for person in people] == [0.75, 0.5]
-    assert [person['bbox'][0] for person in people] == [[2, 3, 20, 50], [25, 10, 48, 66]]
-    assert (tmp_path / 'out/visualizations/7.jpg').is_file()
-    # Each person alone, from pixels in memory, without scores, and in another order of images.
-    pixels = np.asarray(Image.open(file))[..., ::-1]
-    (one,) = inferencer(pixels, bboxes=[np.array(boxes)[1:, :4]])
-    assert np.allclose(one['predictions'][0][0]['keypoints'], people[1]['keypoints'])
-    assert one['predictions'][0][0]['bbox_score'] == 1
-    (whole,) = inferencer(file)
-    assert whole['predictions'][0][0]['bbox'][0] == [0, 0, 50, 70]
-    with pytest.raises(ValueError, match='x1, y1, x2, y2'):
-        next(inferencer(file, bboxes=[[2, 3, 20, 50]]))
 
 
 def test_pictures_and_predictions_of_a_test(checkpoint, run_main, tmp_path) -> None:

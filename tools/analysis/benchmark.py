@@ -23,7 +23,7 @@ from rich.table import Table
 from torch import Tensor
 
 from uniformer_mm import UniFormer, UniFormer3D
-from uniformer_mm.models.backbones.uniformer import STYLES
+from uniformer_mm.models.layers import STYLES
 
 MIB = 2**20
 WAYS = {

@@ -12,7 +12,7 @@ import sys
 
 from mmengine.registry import MODELS, init_default_scope
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 from uniformer_mm.analysis.complexity import Complexity, count_complexity
 

@@ -6,15 +6,19 @@ complete, and writes a clean file without optimiser state. See docs/weights.md.
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from uniformer_mm import UniFormer, __version__
+from uniformer_mm import UniFormer, UniFormer3D, __version__
+from uniformer_mm.architectures import ARCHS
 from uniformer_mm.checkpoints import (
     CLASS_ORDERS,
     CheckpointError,
     Weights,
     describe_weights,
     known_class_order,
+    load_backbone,
     read_checkpoint,
     reorder_head,
     save_checkpoint,
@@ -43,7 +47,7 @@ def parse_args() -> argparse.Namespace:
         help='cls: keep the classification head; dense: neck and heads of a detector, segmentor or '
         'pose estimator; backbone: nothing else (default: cls)',
     )
-    parser.add_argument('--arch', choices=list(UniFormer.arch_zoo), help='check the architecture')
+    parser.add_argument('--arch', choices=list(ARCHS), help='check the architecture')
     parser.add_argument(
         '--head-dim', type=int, help='channels of one attention head, if the file does not tell'
     )
@@ -92,6 +96,18 @@ def order_classes(weights: Weights, to: str, order: str | None) -> Weights:
     return reorder_head(weights, order, to_mmaction=to == 'mm')
 
 
+def prove(weights: Weights, arguments: dict[str, Any]) -> str:
+    """Load the weights into the network that is said to fit them; gives its type.
+
+    Raises:
+        CheckpointError: If an entry is missing, left over or of another shape.
+    """
+    network = UniFormer3D if weights.video else UniFormer
+    backbone_only = replace(weights, classifier={}, other={})
+    load_backbone(network(**arguments), backbone_only, head_dim=arguments['head_dim'])
+    return f'uniformer_mm.{network.__name__}'
+
+
 def dataset_meta_of(meta: dict) -> dict:
     """Classes and colours that a file names, as MMEngine writes them or as MMCV 1.x did."""
     old = {key: meta[key.upper()] for key in ('classes', 'palette') if meta.get(key.upper())}
@@ -104,6 +120,7 @@ def convert(args: argparse.Namespace) -> Path:
         raise FileExistsError(f'{args.target} exists; choose another name or give --force.')
     weights = read_checkpoint(args.source, ema=args.ema)
     model = describe_weights(weights, args.arch, args.head_dim)
+    network = prove(weights, model)
     if args.task == 'backbone':
         weights.classifier.clear()
         weights.other.clear()
@@ -121,7 +138,7 @@ def convert(args: argparse.Namespace) -> Path:
     if weights.classifier:
         weights = order_classes(weights, args.to, args.class_order)
     meta = {
-        'type': f'uniformer_mm.UniFormer{"3D" if weights.video else ""}',
+        'type': network,
         **model,
         'source_file': args.source.name,
         'source_sha256': sha256_of(args.source),

@@ -18,7 +18,7 @@ import common
 import matplotlib.pyplot as plt
 import numpy as np
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 
 if TYPE_CHECKING:

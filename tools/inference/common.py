@@ -13,7 +13,7 @@ from mmengine.infer import BaseInferencer
 from torch import nn
 
 from uniformer_mm import cli
-from uniformer_mm.engine import CheckpointGuardHook
+from uniformer_mm.checkpoints import load_model, through_safe_reader
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
@@ -145,10 +145,12 @@ def load(
     """
 
     class StrictInferencer(inferencer):
+        def _init_model(self, cfg: Config, weights: str, device: str) -> nn.Module:
+            return super()._init_model(cfg, through_safe_reader(weights), device)
+
         def _load_weights_to_model(self, model: nn.Module, weights: dict, cfg: Config) -> None:
             guard = cfg.get('default_hooks', {}).get('checkpoint_guard') or {}
-            hook = CheckpointGuardHook(class_order=guard.get('class_order'))
-            hook.load(model, weights, args.checkpoint)
+            load_model(model, weights, args.checkpoint, class_order=guard.get('class_order'))
             super()._load_weights_to_model(model, weights, cfg)
 
     if 'visualizer' in cfg:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import common
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 
 

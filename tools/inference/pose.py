@@ -12,12 +12,18 @@ Examples:
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import common
+import numpy as np
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
+
+if TYPE_CHECKING:
+    from mmpose.apis import Pose2DInferencer
 
 PERSON_CATEGORY, PERSON_LABEL = 1, 0
 
@@ -100,6 +106,31 @@ def has_area(box: list[float]) -> bool:
     return box[0] < box[2] and box[1] < box[3]
 
 
+def with_boxes(inferencer: 'type[Pose2DInferencer]') -> 'type[Pose2DInferencer]':
+    """mmpose's inferencer, but a top-down model estimates the poses of the people it is given.
+
+    That of mmpose 1.3.2 has an argument ``bboxes`` too, which it overwrites with what a detector
+    finds or, without one, with the whole image. Here that happens only if no box is given.
+    """
+
+    class BoxInferencer(inferencer):
+        def preprocess_single(
+            self, input: str, index: int, *args: Any, bboxes: Sequence = (), **kwargs: Any
+        ) -> list[dict]:
+            """What the model takes for each box x1, y1, x2, y2 and perhaps score of an image."""
+            if len(bboxes) == 0:
+                return super().preprocess_single(input, index, *args, **kwargs)
+            boxes = np.asarray(bboxes, np.float32)
+            scores = boxes[:, 4:] if boxes.shape[1] == 5 else np.ones_like(boxes[:, :1])
+            image = {'img_path': input, **self.model.dataset_meta}
+            return [
+                self.pipeline({**image, 'bbox': box[None], 'bbox_score': score})
+                for box, score in zip(boxes[:, :4], scores, strict=True)
+            ]
+
+    return BoxInferencer
+
+
 def main() -> None:
     args = parse_args()
     cfg = common.read_config(args, 'mmpose')
@@ -120,7 +151,7 @@ def main() -> None:
 
     from mmpose.apis import Pose2DInferencer
 
-    inferencer = common.load(Pose2DInferencer, cfg, args, det_model='whole_image')
+    inferencer = common.load(with_boxes(Pose2DInferencer), cfg, args, det_model='whole_image')
     outputs = dict(vis_out_dir=str(pictures))
     if args.save_predictions:
         outputs['pred_out_dir'] = str(args.out_dir / 'preds')

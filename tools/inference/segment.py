@@ -21,7 +21,7 @@ import numpy as np
 from mmengine.config import Config
 from PIL import Image
 
-import uniformer_mm  # noqa: F401  registers, and mends what is broken in the libraries
+import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 
 if TYPE_CHECKING:

@@ -11,23 +11,39 @@ mm            ``state_dict`` with official names below ``backbone.`` and the hea
 openmixup     as mm, with OpenMixup's names (``projection``, ``ffn``, ``bn1``, ``ln1``, ``norm3``)
 ============  ====================================================================================
 
-Files are only ever read under the weights-only rule, so that no code in them runs.
+Where a file is named, the name of a released one is enough: ``'uniformer_base_in1k'``. Files are
+only ever read under the weights-only rule, so that no code in them runs.
 """
 
-from .architecture import Architecture, known_head_dim
-from .errors import CheckpointError
-from .inflation import inflate_weight
-from .kinetics import CLASS_ORDERS, class_order, known_class_order, reorder_head
-from .loading import adapt_stem_weight, check_head_dim, load_backbone
+from uniformer_mm.errors import CheckpointError
+
+from .class_orders import CLASS_ORDERS, class_order, known_class_order, reorder_head
+from .families.uniformer import describe as describe_weights
+from .kernels import adapt_stem_weight, inflate_weight
+from .loading import check_head_dim, load_backbone, load_model
 from .names import Differences
-from .reading import Weights, check_file, parse_checkpoint, read_checkpoint
-from .writing import describe_weights, save_checkpoint, sha256_of, to_mm, to_official
+from .reading import (
+    SCHEME,
+    check_file,
+    load_file,
+    local_path,
+    parse_checkpoint,
+    read_checkpoint,
+    resolve,
+    through_safe_reader,
+)
+from .released import RELEASED, Released, known_head_dim
+from .safe import load_weights_only
+from .weights import Weights
+from .writing import save_checkpoint, sha256_of, to_mm, to_official
 
 __all__ = [
     'CLASS_ORDERS',
-    'Architecture',
+    'RELEASED',
+    'SCHEME',
     'CheckpointError',
     'Differences',
+    'Released',
     'Weights',
     'adapt_stem_weight',
     'check_file',
@@ -38,11 +54,17 @@ __all__ = [
     'known_class_order',
     'known_head_dim',
     'load_backbone',
+    'load_file',
+    'load_model',
+    'load_weights_only',
+    'local_path',
     'parse_checkpoint',
     'read_checkpoint',
     'reorder_head',
+    'resolve',
     'save_checkpoint',
     'sha256_of',
+    'through_safe_reader',
     'to_mm',
     'to_official',
 ]

@@ -1,21 +1,24 @@
-"""Loading weights into a backbone, strictly."""
+"""Loading weights into a backbone or a whole model, strictly."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
 
-import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from .architecture import STEM_WEIGHTS, Architecture
-from .errors import CheckpointError
-from .inflation import inflate_state
-from .names import Differences, join_modules, top_level_names
-from .reading import Weights, read_checkpoint
+from uniformer_mm.errors import CheckpointError
+
+from .class_orders import known_class_order, reorder_head
+from .families import family_of
+from .names import Differences, join_modules
+from .reading import parse_checkpoint, read_checkpoint
+from .weights import Weights
+from .writing import to_mm
+
+_STAGE_NORM = re.compile(r'backbone\.norm[1-4]\.')
 
 
 def load_backbone(
@@ -48,7 +51,7 @@ def load_backbone(
 
     Args:
         backbone: A UniFormer.
-        checkpoint: A file, a URL, or weights that were read before.
+        checkpoint: A file, a URL, the name of a released file, or weights that were read before.
         ema: Which weights of a file with averaged ones; see :func:`read_checkpoint`.
         prefix: Take only entries below this name. Defaults to None, which finds ``backbone.``.
         head_dim: States the head dimension of a file whose name does not tell it. Defaults to
@@ -69,39 +72,30 @@ def load_backbone(
 
     own = backbone.state_dict()
     state = dict(weights.backbone)
-    adapted = ''
-    if adapt_stem:
-        for key in STEM_WEIGHTS:
-            if key in own and key in state and own[key].shape[1] != state[key].shape[1]:
-                adapted = f'; {key} adapted to {own[key].shape[1]} input channels'
-                state[key] = adapt_stem_weight(state[key], own[key].shape[1])
+    family = family_of(own)
+    adapted = family.adapt_stem(state, own) if adapt_stem else ''
     inflated = ''
     if inflate is not None and backbone.ndim != 3:
         raise CheckpointError(f'inflate={inflate!r} is for clips: for images nothing is inflated.')
-    if backbone.ndim == 3 and any(state[key].ndim == 4 for key in STEM_WEIGHTS if key in state):
-        state, inflated = inflate_state(state, own, inflate or 'average')
-    dropped = [key for key in state if key not in own and _is_droppable(key, own)]
+    if backbone.ndim == 3 and family.is_for_images(state):
+        state, inflated = family.inflate(state, own, inflate or 'average')
+    dropped = [key for key in state if key not in own and family.may_be_dropped(key, own)]
     for key in dropped:
         del state[key]
-    optional = [
-        part
-        for part in (r'norm[1-4]\.', r'blocks\d\.\d+\.t_(attn|norm)\.')
-        if not any(re.match(part, key) for key in weights.backbone)
-    ]
     kept = [
         key
         for key in own
         if key not in state
-        and (key.endswith('.num_batches_tracked') or any(re.match(part, key) for part in optional))
+        and (key.endswith('.num_batches_tracked') or family.may_keep_initial(key, weights.backbone))
     ]
     state.update((key, own[key]) for key in kept)
 
     differences = Differences.between(own, state)
     if differences:
-        causes = ''.join(f'{hint}\n' for hint in _hints(differences, own, weights.backbone))
+        causes = family.hints(differences, own, weights.backbone)
+        lines = [*causes, differences.describe()]
         raise CheckpointError(
-            f'{weights.source} does not fit this {type(backbone).__name__}.\n'
-            f'{causes}{differences.describe()}'
+            f'{weights.source} does not fit this {type(backbone).__name__}.\n' + '\n'.join(lines)
         )
     backbone.load_state_dict(state)
 
@@ -156,83 +150,114 @@ def check_head_dim(backbone: nn.Module, weights: Weights, stated: int | None = N
         )
 
 
-def _is_droppable(key: str, own: Mapping[str, Tensor]) -> bool:
-    """Whether a file entry belongs to a part that this backbone need not have."""
-    module = key.split('.')[0]
-    stage = re.fullmatch(r'(?:patch_embed|blocks)([1-4])', module)
-    if stage:
-        return not any(name.startswith(f'blocks{stage[1]}.') for name in own)
-    is_norm = re.fullmatch(r'norm[1-4]?', module)
-    return bool(is_norm) and not any(name.startswith(f'{module}.') for name in own)
+def load_model(
+    model: nn.Module,
+    checkpoint: dict,
+    source: str,
+    *,
+    allow_new_head: bool = False,
+    class_order: str | None = None,
+) -> None:
+    """Bring a checkpoint to the layout of a whole model in place, and load it strictly.
 
-
-def _hints(
-    differences: Differences, own: Mapping[str, Tensor], file: Mapping[str, Tensor]
-) -> Iterable[str]:
-    """What to do about differences whose cause can be told."""
-    model_arch, file_arch = Architecture.of(own), Architecture.of(file)
-    if file_arch is None or model_arch is None:
-        yield 'The file does not look like a UniFormer: its entries are ' + top_level_names(file)
-        return
-    ours, theirs = model_arch.layer_scale_stages, file_arch.layer_scale_stages
-    if set(theirs) - set(ours):
-        yield (
-            f'The file has layer scale in stages {theirs} (0-based), the model in {ours}: build '
-            f'the backbone with layer_scale_init_value=1e-6, layer_scale_stages={theirs}.'
-        )
-    elif set(ours) - set(theirs):
-        yield (
-            f'The model has layer scale in stages {ours} (0-based), the file in {theirs}. The '
-            'missing gammas would stay near zero and switch those branches off: build the '
-            'backbone with '
-            + (f'layer_scale_stages={theirs}.' if theirs else 'layer_scale_init_value=0.')
-        )
-    if model_arch.in_channels != file_arch.in_channels:
-        yield (
-            f'The file is for {file_arch.in_channels} input channels, the model for '
-            f'{model_arch.in_channels}: init_cfg=dict(..., adapt_stem=True) adapts an RGB file.'
-        )
-    names = ['depths', 'embed_dims', 'mlp_ratio', 'stem', 'stage_types']
-    names += ['local_kernel_size', 'pos_kernel_size']
-    if file_arch.ndim == model_arch.ndim:
-        names += ['split', 'std']
-    elif file_arch.ndim == 3:
-        yield 'The file is for clips, the model for images: use UniFormer3D.'
-    for name in names:
-        ours, theirs = getattr(model_arch, name), getattr(file_arch, name)
-        if name in ('depths', 'embed_dims', 'stage_types'):
-            theirs = theirs[: len(ours)]
-        if ours != theirs:
-            yield f'The model has {name}={ours}, the file {name}={theirs}.'
-    if any(key.startswith('norm.') for key in differences.missing):
-        yield (
-            'The file has no classification norm, as dense models have none: use '
-            'final_norm=False, or a classification checkpoint.'
-        )
-
-
-def adapt_stem_weight(weight: Tensor, in_channels: int) -> Tensor:
-    """Turn the RGB filters of a first convolution into filters for other channels.
-
-    Three channels or more: the first three keep the red, green and blue filters, each further
-    one gets their mean. One or two: each gets the mean. All are scaled by 3 / ``in_channels``,
-    so that an image whose channels are all equal gives exactly the pretrained response.
+    Only ``num_batches_tracked`` of BatchNorms may be missing. Only ``data_preprocessor.*`` (older
+    files have its mean and std, which the config gives) and ``norm1`` .. ``norm4`` of stages that
+    the backbone does not return (the authors' pose models have them without using them) may be left
+    over. All are logged. Renaming that a model does itself while it loads is respected.
 
     Args:
-        weight: Filters of shape (C_out, 3, ...).
-        in_channels: Channels of the new input.
-
-    Returns:
-        Filters of shape (C_out, in_channels, ...).
+        model: The whole model.
+        checkpoint: What the file holds. Its ``state_dict`` becomes what was loaded.
+        source: Name of the file, for messages.
+        allow_new_head: Let entries of heads (modules with ``head`` in their name) differ as well.
+            Defaults to False.
+        class_order: The data's labels are numbered as MMAction2's of ``'kinetics400'`` or
+            ``'kinetics600'``, so that an official head is brought into that order. Defaults to
+            None, which leaves it as it is.
 
     Raises:
-        CheckpointError: If the filters are not for three channels.
+        CheckpointError: Lists everything that does not fit.
     """
-    if weight.shape[1] != 3:
-        raise CheckpointError(
-            f'Only RGB filters can be adapted, these have {weight.shape[1]} input channels.'
+
+    def may_differ(key: str) -> bool:
+        if key.endswith('.num_batches_tracked') or key.startswith('data_preprocessor.'):
+            return True
+        return allow_new_head and 'head' in key.split('.')[0]
+
+    weights = parse_checkpoint(checkpoint, source)
+    backbone = getattr(model, 'backbone', None)
+    if backbone is None:
+        state = {**weights.backbone, **weights.classifier, **weights.other}
+    else:
+        state = to_mm(_order_classes(weights, class_order))
+    if hasattr(backbone, 'head_dim'):
+        check_head_dim(backbone, weights)
+
+    differences = Differences.between(model.state_dict(), state)
+    ignored = {key for kind in differences for key in kind if may_differ(key)}
+    ignored |= {key for key in differences.unexpected if _STAGE_NORM.match(key)}
+    for key in ignored:
+        state.pop(key, None)
+        # EMAHook swaps the two dicts name by name.
+        checkpoint.get('ema_state_dict', {}).pop(f'module.{key}', None)
+    _load_whole(model, state, ignored, source)
+    if ignored:
+        print_log(
+            f'{source}: left over, or not in the file and at its initial value '
+            f'({len(ignored)}): {", ".join(sorted(ignored))}',
+            logger='current',
+            level=logging.WARNING,
         )
-    mean = weight.mean(dim=1, keepdim=True)
-    extra = in_channels - 3
-    channels = [mean] * in_channels if extra < 0 else [weight, *[mean] * extra]
-    return torch.cat(channels, dim=1) * (3 / in_channels)
+    if 'state_dict' not in checkpoint:
+        checkpoint.clear()
+    checkpoint['state_dict'] = state
+
+
+def _order_classes(weights: Weights, wanted: str | None) -> Weights:
+    """Number the classes of an official Kinetics head as the labels of the data are."""
+    known = known_class_order(weights)
+    if weights.layout != 'official' or known is None:
+        return weights
+    if wanted == known:
+        print_log(
+            f"{weights.source}: the head's classes were brought from the authors' order into "
+            f"MMAction2's of {known}.",
+            logger='current',
+        )
+        return reorder_head(weights, known, to_mmaction=True)
+    print_log(
+        f"{weights.source}: the head's classes keep the authors' order. If the labels of your "
+        "data are MMAction2's, add default_hooks=dict(checkpoint_guard=dict(type="
+        f"'uniformer_mm.CheckpointGuardHook', class_order={known!r})).",
+        logger='current',
+        level=logging.WARNING,
+    )
+    return weights
+
+
+def _load_whole(model: nn.Module, state: dict[str, Tensor], ignored: set[str], source: str) -> None:
+    """Load all but ``ignored``; torch reports names after the model's own renaming."""
+    own = model.state_dict()
+    differences = Differences.between(own, state)
+    error = ''
+    if not differences.misshapen:
+        try:
+            missing, unexpected = model.load_state_dict(state, strict=False)
+        except RuntimeError as mismatch:  # a shape that differs after renaming
+            error = f'{mismatch}\n'
+        else:
+            differences = Differences(
+                missing={k: tuple(own[k].shape) for k in missing},
+                unexpected={k: tuple(state[k].shape) for k in unexpected if k in state},
+                misshapen={},
+            )
+    for key in ignored:
+        differences.missing.pop(key, None)
+    if differences or error:
+        raise CheckpointError(
+            f'{source} does not fit the model.\n{error}{differences.describe()}\n'
+            'To load a backbone alone, use model.backbone.init_cfg=dict(type="Pretrained", '
+            'checkpoint=...) instead of load_from. To train a new head, use default_hooks='
+            'dict(checkpoint_guard=dict(type="uniformer_mm.CheckpointGuardHook", '
+            'allow_new_head=True)).'
+        )

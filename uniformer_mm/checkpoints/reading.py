@@ -5,68 +5,28 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 import torch
 from mmengine.logging import print_log
+from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from uniformer_mm import compat
+from uniformer_mm.errors import CheckpointError
 
-from .architecture import known_head_dim
-from .errors import CheckpointError
+from .families import uniformer
 from .names import shorten, top_level_names
+from .released import find_released, url_of
+from .safe import load_weights_only
+from .weights import CLASSIFIER_PREFIXES, MM_HEADS, Weights
 
+# MMEngine reads ``uniformer_mm://FILE`` with the reader of this module.
+SCHEME = 'uniformer_mm://'
 _PLAIN_ENTRIES = ('state_dict', 'model', 'model_state')
 _AVERAGED_ENTRIES = ('model_ema', 'state_dict_ema')
-# The linear heads of MMPretrain's and MMAction2's classifiers.
-MM_HEADS = {'image': 'head.fc.', 'video': 'cls_head.fc_cls.'}
-# Parts that only the classifier has; a backbone may be loaded without them.
-_CLASSIFIER_PREFIXES = ('head.', 'aux_head.', 'head_cls.', 'norm_cls.')
-
-
-@dataclass
-class Weights:
-    """The weights in one file, sorted by part.
-
-    Attributes:
-        backbone: Backbone entries under their official names.
-        classifier: Classification heads under their official names (``head.weight``,
-            ``aux_head.weight``).
-        other: Everything else (necks, task heads) under the names in the file.
-        source: The file's path or URL.
-        layout: ``'official'``, ``'mm'`` or ``'openmixup'``.
-        averaged: Whether these are averaged (EMA) weights, as far as the file tells.
-        meta: What the file says about itself.
-    """
-
-    backbone: dict[str, Tensor]
-    classifier: dict[str, Tensor]
-    other: dict[str, Tensor]
-    source: str
-    layout: str
-    averaged: bool = False
-    meta: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def video(self) -> bool:
-        """Whether the backbone is one for clips, whose convolutions have a time axis."""
-        return any(value.ndim == 5 for value in self.backbone.values())
-
-    @property
-    def token_labelling(self) -> bool:
-        """Whether the weights are from token labelling, which has a head on every token."""
-        return any(key.startswith('aux_head.') for key in self.classifier)
-
-    @property
-    def head_dim(self) -> int | None:
-        """Channels of one attention head if the file or its name tells, else None."""
-        stated = self.meta.get('head_dim')
-        return stated if stated is not None else known_head_dim(self.source, self.token_labelling)
 
 
 def read_checkpoint(
@@ -75,7 +35,8 @@ def read_checkpoint(
     """Read a checkpoint file of any layout.
 
     Args:
-        path: A local file, or an http(s) URL, which is fetched once into PyTorch's hub cache.
+        path: A local file, an http(s) URL, which is fetched once into PyTorch's hub cache, or the
+            name of a released file; see :func:`resolve`.
         ema: Which weights to take if the file holds averaged ones too: True for the averaged,
             False for the plain. Defaults to None: what ``torch.load`` users of that layout get,
             which is the plain weights of an official file and the averaged ones of MMEngine's.
@@ -88,7 +49,8 @@ def read_checkpoint(
         CheckpointError: If the file is missing, damaged, refused by the weights-only rule, or
             holds no such weights.
     """
-    return parse_checkpoint(_load_file(path), str(path), ema=ema, prefix=prefix)
+    source = resolve(path)
+    return parse_checkpoint(load_file(source), source, ema=ema, prefix=prefix)
 
 
 def parse_checkpoint(
@@ -116,7 +78,7 @@ def parse_checkpoint(
     meta = checkpoint.get('meta')
     meta = dict(meta) if isinstance(meta, Mapping) else {}
 
-    is_openmixup = any(re.match(r'(backbone\.)?patch_embed\d\.projection\.', k) for k in state)
+    is_openmixup = uniformer.is_openmixup(state)
     is_mm = any(key.startswith('backbone.') for key in state)
     is_video = any(value.ndim == 5 for value in state.values())
     mm_head = MM_HEADS['video' if is_video else 'image']
@@ -133,8 +95,8 @@ def parse_checkpoint(
                 continue
             key = key.removeprefix('backbone.')
         if is_openmixup:
-            key = _openmixup_to_official(key)
-        (classifier if key.startswith(_CLASSIFIER_PREFIXES) else backbone)[key] = value
+            key = uniformer.openmixup_to_official(key)
+        (classifier if key.startswith(CLASSIFIER_PREFIXES) else backbone)[key] = value
     layout = 'openmixup' if is_openmixup else 'mm' if is_mm or prefix else 'official'
     return Weights(backbone, classifier, other, source, layout, averaged, meta)
 
@@ -170,32 +132,82 @@ def check_file(path: str | os.PathLike) -> None:
         raise CheckpointError(f'{path} is truncated: download or copy it again.')
 
 
+def resolve(checkpoint: str | os.PathLike) -> str:
+    """What a config or a command means by a checkpoint: a path, a URL, or a released file's URL.
+
+    Args:
+        checkpoint: A name without folder and suffix is that of a released file.
+
+    Raises:
+        CheckpointError: If there is no released file of that name, or it cannot be fetched.
+    """
+    text = str(checkpoint)
+    is_path = isinstance(checkpoint, os.PathLike) or Path(text).name != text
+    return text if is_path or Path(text).suffix else url_of(text)
+
+
+def local_path(checkpoint: str | os.PathLike) -> Path | None:
+    """The local file that is meant; None if it is to be fetched.
+
+    Raises:
+        CheckpointError: As of :func:`resolve`.
+    """
+    source = resolve(checkpoint)
+    return None if '://' in source else Path(source).expanduser()
+
+
+def through_safe_reader(checkpoint: str | os.PathLike) -> str:
+    """The address under which MMEngine's loaders read a checkpoint with the reader of this module.
+
+    Paths and URLs that only MMEngine knows (``s3://``, ``open-mmlab://``) stay as they are.
+    """
+    source = str(checkpoint)
+    known = '://' not in source or source.startswith(('http://', 'https://'))
+    return f'{SCHEME}{source}' if known else source
+
+
+@CheckpointLoader.register_scheme(SCHEME, force=True)
+def load_from_safe_reader(filename: str, map_location: Any = None) -> Any:
+    """MMEngine's loader of :data:`SCHEME`."""
+    return load_file(resolve(filename.removeprefix(SCHEME)), map_location)
+
+
 def _fetch(url: str) -> Path:
     """Download a file into PyTorch's hub cache, unless it is there; gives its path."""
     path = Path(torch.hub.get_dir(), 'checkpoints', urlparse(url).path.rsplit('/', 1)[-1])
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
+    released = find_released(url)
+    known = released is not None and released.url == url
     print_log(f'Downloading {url} to {path}', logger='current')
     try:
-        torch.hub.download_url_to_file(url, str(path))
+        digits = released.sha256 if known else None
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=digits)
         check_file(path)
-    except (OSError, CheckpointError) as error:
+    except (OSError, RuntimeError, CheckpointError) as error:
         path.unlink(missing_ok=True)
         raise CheckpointError(
             f'{url} could not be fetched ({error}). Download it by other means and give the local '
-            'path instead of the URL.'
+            'path instead.'
         ) from error
     return path
 
 
-def _load_file(path: str | os.PathLike) -> Any:
-    if str(path).startswith(('http://', 'https://')):
-        path = _fetch(str(path))
-    path = Path(path).expanduser()
+def load_file(
+    source: str | os.PathLike, map_location: str | torch.device | Callable | None = 'cpu'
+) -> Any:
+    """Read a local file or a URL under the weights-only rule.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or refused.
+    """
+    if str(source).startswith(('http://', 'https://')):
+        source = _fetch(str(source))
+    path = Path(source).expanduser()
     check_file(path)
     try:
-        return compat.load_weights_only(path)
+        return load_weights_only(path, map_location)
     except Exception as error:
         # torch reports damage and refusal with many types; its advice to switch the protection
         # off would mislead here.
@@ -251,11 +263,3 @@ def _strip_wrapper(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor
     if len(stripped) != len(state):
         raise CheckpointError(f'{source} holds entries both with and without "module.".')
     return stripped
-
-
-def _openmixup_to_official(key: str) -> str:
-    """Rename one backbone entry of OpenMixup (spec: ImageNet, state-dict names)."""
-    key = re.sub(r'^(patch_embed\d)\.projection\.', r'\1.proj.', key)
-    key = re.sub(r'^(blocks\d\.\d+)\.(?:bn|ln)([12])\.', r'\1.norm\2.', key)
-    key = re.sub(r'^(blocks\d\.\d+)\.ffn\.', r'\1.mlp.', key)
-    return re.sub(r'^norm3\.', 'norm.', key)

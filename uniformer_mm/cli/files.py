@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from uniformer_mm.checkpoints import CheckpointError, check_file
-from uniformer_mm.compat import load_weights_only
+from uniformer_mm.checkpoints import check_file, load_weights_only, local_path
 from uniformer_mm.errors import UserError
 
 from .runtime import LOADERS
@@ -32,13 +30,14 @@ def peek_checkpoint(path: str) -> dict[str, Any]:
         Its ``meta``, empty if it has none or is an address.
 
     Raises:
-        UserError, CheckpointError: If the file is missing, damaged or no checkpoint.
+        UserError: If the file is missing, damaged or no checkpoint.
     """
-    if not _is_local(path):
+    file = local_path(path)
+    if file is None:
         return {}
-    check_file(path)
+    check_file(file)
     try:
-        checkpoint = load_weights_only(path, mmap=zipfile.is_zipfile(path))
+        checkpoint = load_weights_only(file, mmap=True)
     except Exception as error:  # torch reports damage with many types
         raise UserError(
             f'{path} cannot be read as a checkpoint: damaged, or no PyTorch file of weights '
@@ -89,7 +88,7 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
         for file in saved:
             try:
                 meta = peek_checkpoint(str(file))
-            except (UserError, CheckpointError) as error:  # killed while it was written
+            except UserError as error:  # killed while it was written
                 notes.append(f'Skipped: {error}')
                 continue
             resume = str(file)

@@ -17,7 +17,6 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import Registry, build_from_cfg
 from torch._utils import ExceptionWrapper
 
-from uniformer_mm.checkpoints import CheckpointError
 from uniformer_mm.errors import UserError
 
 _DEBUG = 'UNIFORMER_MM_DEBUG'
@@ -58,7 +57,7 @@ def explain(error: BaseException) -> str | None:
         text = next((text.rpartition(n)[2] for n in names if n in text), text).strip()
     debug = f'({_DEBUG}=1 shows where.)'
 
-    if isinstance(error, UserError | CheckpointError):
+    if isinstance(error, UserError):
         return text
     if isinstance(error, FileNotFoundError):
         return f'{text}. Check the paths in the config (data: docs/data.md).'
@@ -86,7 +85,9 @@ def explain(error: BaseException) -> str | None:
         if isinstance(error, cv2.error):  # it names no file
             hint = '; find DATA -type f -empty lists files of 0 bytes'
         return f'The data cannot be read: {kind.__name__}: {text}{hint} {debug}'
-    if build and isinstance(error, TypeError | ValueError | AssertionError | KeyError):
+    if build and isinstance(
+        error, TypeError | ValueError | AssertionError | KeyError | ImportError
+    ):
         return f'The config cannot be built: {kind.__name__}: {text} {debug}'
     return None
 

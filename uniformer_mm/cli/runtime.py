@@ -91,11 +91,11 @@ def set_loaders(cfg: Config, splits: tuple[str, ...], no_pin_memory: bool = Fals
         if cfg.get(LOADERS[split]) is None:
             continue
         loader = ConfigDict({**copy.deepcopy(library_of(cfg).loader), **cfg[LOADERS[split]]})
-        cfg[LOADERS[split]] = loader
         if no_pin_memory or not has_accelerator():
             loader.pin_memory = False
         if not loader.get('num_workers', 0):
             loader.persistent_workers = False
+        cfg[LOADERS[split]] = loader
 
 
 def set_amp(cfg: Config, amp: str | None) -> None:

@@ -1,4 +1,4 @@
 from .backbones import UniFormer, UniFormer3D
-from .batch_mix import BatchMixFlip
+from .data_preprocessors import BatchMixFlip
 
 __all__ = ['BatchMixFlip', 'UniFormer', 'UniFormer3D']

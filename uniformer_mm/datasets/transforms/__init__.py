@@ -2,14 +2,14 @@ from .clip_sampling import DenseClipSample, SampleFramesV0
 from .pose_augment import ClippedNormalScaleRotation, RandomBBoxShift
 from .pyav import PyAVDecode, PyAVInit
 from .random_erasing import ClipRandomErasing, NormalizedRandomErasing
-from .seg_maps import CheckSegMap, ResizeToAtLeast
+from .seg_maps import LoadLabelMap, ResizeToAtLeast
 from .video_rand_augment import VideoRandAugment
 
 __all__ = [
-    'CheckSegMap',
     'ClipRandomErasing',
     'ClippedNormalScaleRotation',
     'DenseClipSample',
+    'LoadLabelMap',
     'NormalizedRandomErasing',
     'PyAVDecode',
     'PyAVInit',

@@ -7,15 +7,18 @@ here; beyond what :mod:`.uniformer` lists, ``stage_types``, which the original d
 reads, is an argument that works.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from uniformer_mm.architectures import CLIP_ARCHS, Arch
 from uniformer_mm.registry import MODELS
 
 from ..layers import PatchEmbed
-from .uniformer import Arch, UniFormer
+from .uniformer import UniFormer
 
 
 @MODELS.register_module()
@@ -29,12 +32,12 @@ class UniFormer3D(UniFormer):
 
     Args:
         arch: A name of :attr:`arch_zoo` or a dict with the fields of
-            :class:`~.uniformer.Arch`. Defaults to ``'small'``.
+            :class:`~uniformer_mm.architectures.Arch`. Defaults to ``'small'``.
         out_indices: 0-based stages to return, increasing. Defaults to ``(3,)``.
         final_norm: Put the classification BatchNorm ``norm`` on the last map.
             Defaults to True.
         **kwargs: The other arguments of :class:`~.uniformer.UniFormer` and fields of
-            :class:`~.uniformer.Arch`. Windows of stage 3 cut height and width and span all
+            the architecture. Windows of stage 3 cut height and width and span all
             frames; with ``split=True`` they apply to the spatial attention.
             ``init_cfg=dict(type='Pretrained', checkpoint=...)`` also takes weights of images
             and inflates them, see :func:`uniformer_mm.checkpoints.load_backbone`.
@@ -50,7 +53,7 @@ class UniFormer3D(UniFormer):
     """
 
     ndim = 3
-    arch_zoo: Mapping[str, Arch] = {name: UniFormer.arch_zoo[name] for name in ('small', 'base', 'mini')}
+    arch_zoo: Mapping[str, Arch] = CLIP_ARCHS
 
     def __init__(
         self,
@@ -64,8 +67,8 @@ class UniFormer3D(UniFormer):
 
     @classmethod
     def _check_arch(cls, arch: Arch) -> None:
-        if arch.stem != 'patch':
-            raise ValueError(f"stem must be 'patch' for clips; got {arch.stem!r}")
+        if 'conv' in arch.embed_types:
+            raise ValueError(f"embed_types must be 'patch' for clips; got {arch.embed_types!r}")
 
     def _build_embed(self, stage: int, in_channels: int, out_channels: int) -> nn.Module:
         if stage == 0:

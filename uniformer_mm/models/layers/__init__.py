@@ -2,14 +2,18 @@
 
 from .attention import Attention
 from .blocks import GlobalBlock, LocalBlock, SplitBlock
-from .embeddings import ConvEmbed, ConvStem, PatchEmbed, channel_layer_norm
+from .embeddings import ChannelLayerNorm, ConvEmbed, ConvStem, PatchEmbed
 from .mlp import Mlp
 from .ops import OPS, ResidualConv2d, ResidualConv3d
+from .recompute import checkpoint_block
+from .styles import STYLES, Style
 from .windows import window_partition, window_reverse
 
 __all__ = [
     'OPS',
+    'STYLES',
     'Attention',
+    'ChannelLayerNorm',
     'ConvEmbed',
     'ConvStem',
     'GlobalBlock',
@@ -19,7 +23,8 @@ __all__ = [
     'ResidualConv2d',
     'ResidualConv3d',
     'SplitBlock',
-    'channel_layer_norm',
+    'Style',
+    'checkpoint_block',
     'window_partition',
     'window_reverse',
 ]

@@ -1,5 +1,7 @@
 """Multi-head self-attention over a sequence of tokens."""
 
+from __future__ import annotations
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -5,6 +5,8 @@ added to its input. The mixer is a depthwise convolution in the shallow stages a
 self-attention in the deep ones; for clips, attention may be divided into time and space.
 """
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any
 
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from .attention import Attention
+from .folding import absorb_batch_norm, scale_output
 from .mlp import Mlp
 from .ops import OPS
 from .windows import window_partition, window_reverse
@@ -45,6 +48,15 @@ class _Block(nn.Module):
 
     def _add(self, x: Tensor, branch: Tensor, gamma: nn.Parameter | None) -> Tensor:
         return x + self.drop_path(branch if gamma is None else gamma * branch)
+
+    def _fold(self, mixer_out: nn.Module, mlp_out: nn.Module) -> None:
+        """Fold the position residual, and the layer scales into the last layers of the branches."""
+        if not isinstance(self.pos_embed, nn.Identity):
+            self.pos_embed = self.pos_embed.folded()
+        if self.gamma_1 is not None:
+            scale_output(mixer_out, self.gamma_1)
+            scale_output(mlp_out, self.gamma_2)
+            self.gamma_1 = self.gamma_2 = None
 
 
 class LocalBlock(_Block):
@@ -90,6 +102,12 @@ class LocalBlock(_Block):
         x = self._add(x, self.conv2(self.attn(self.conv1(self.norm1(x)))), self.gamma_1)
         return self._add(x, self.mlp(self.norm2(x)), self.gamma_2)
 
+    def fold(self) -> None:
+        """Fold what inference leaves constant into the convolutions, in place."""
+        self.norm1 = absorb_batch_norm(self.norm1, self.conv1)
+        self.norm2 = absorb_batch_norm(self.norm2, self.mlp.fc1)
+        self._fold(self.conv2, self.mlp.fc2)
+
 
 class GlobalBlock(_Block):
     """Block whose mixer is self-attention, over the whole map or inside windows.
@@ -110,6 +128,7 @@ class GlobalBlock(_Block):
         drop_path: Rate of stochastic depth, per sample. Defaults to 0.
         layer_scale: Initial value of the branch scales; 0 builds none. Defaults to 0.
         fused_attn: See :class:`Attention`. Defaults to True.
+        norm_eps: Epsilon of the LayerNorms. Defaults to 1e-6.
     """
 
     def __init__(
@@ -125,12 +144,13 @@ class GlobalBlock(_Block):
         drop_path: float = 0.0,
         layer_scale: float = 0.0,
         fused_attn: bool = True,
+        norm_eps: float = 1e-6,
     ) -> None:
         super().__init__(dim, ndim, pos_kernel_size, drop_path, layer_scale, (dim,))
         self.window_size = window_size
-        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm1 = nn.LayerNorm(dim, norm_eps)
         self.attn = Attention(dim, head_dim, attn_drop, drop, fused_attn)
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm2 = nn.LayerNorm(dim, norm_eps)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=drop)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -151,6 +171,10 @@ class GlobalBlock(_Block):
         windows = window_partition(tokens.unflatten(1, size), window)
         return window_reverse(self.attn(windows), window, size).flatten(1, -2)
 
+    def fold(self) -> None:
+        """Fold what inference leaves constant into the neighbouring layers, in place."""
+        self._fold(self.attn.proj, self.mlp.fc2)
+
 
 class SplitBlock(GlobalBlock):
     """Block for clips whose attention is divided into time and space (paper, Table 11).
@@ -165,6 +189,7 @@ class SplitBlock(GlobalBlock):
         attn_drop: Dropout on the attention weights. Defaults to 0.
         drop: Dropout after projections. Defaults to 0.
         fused_attn: See :class:`Attention`. Defaults to True.
+        norm_eps: Epsilon of the LayerNorms. Defaults to 1e-6.
         **kwargs: The other arguments of :class:`GlobalBlock`. ``drop_path`` drops whole
             sequences: of one position in time, of one frame in space.
     """
@@ -176,12 +201,12 @@ class SplitBlock(GlobalBlock):
         attn_drop: float = 0.0,
         drop: float = 0.0,
         fused_attn: bool = True,
+        norm_eps: float = 1e-6,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            dim, head_dim, attn_drop=attn_drop, drop=drop, fused_attn=fused_attn, **kwargs
-        )
-        self.t_norm = nn.LayerNorm(dim, eps=1e-6)
+        shared = dict(attn_drop=attn_drop, drop=drop, fused_attn=fused_attn, norm_eps=norm_eps)
+        super().__init__(dim, head_dim, **shared, **kwargs)
+        self.t_norm = nn.LayerNorm(dim, norm_eps)
         self.t_attn = Attention(dim, head_dim, attn_drop, drop, fused_attn)
 
     def init_temporal(self) -> None:

@@ -1,19 +1,24 @@
 """Downsampling layers between the stages (paper, section 3.4)."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from .folding import fold_conv_bn_pairs
 from .ops import OPS
 
 
-def channel_layer_norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+class ChannelLayerNorm(nn.LayerNorm):
     """LayerNorm over the channels of a map (B, C, \\*S); same shape out.
 
     The result keeps the memory order of the channels-last tokens, so no copy is made
     for the way back.
     """
-    return norm(x.movedim(1, -1)).movedim(-1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 class PatchEmbed(nn.Module):
@@ -40,16 +45,34 @@ class PatchEmbed(nn.Module):
         ndim: int = 2,
     ) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(out_channels, eps=norm_eps)
+        self.norm = ChannelLayerNorm(out_channels, norm_eps)
         self.proj = OPS[ndim].conv(in_channels, out_channels, kernel_size, stride, padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, \\*S) to (B, C_out, \\*S / stride), odd sizes floored."""
-        return channel_layer_norm(self.norm, self.proj(x))
+        return self.norm(self.proj(x))
+
+    def fold(self) -> None:
+        """Nothing to fold: a LayerNorm is not constant."""
 
 
-class ConvStem(nn.Module):
+class _ConvBN(nn.Module):
+    """Overlapping convolutions with BatchNorms."""
+
+    proj: nn.Sequential
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(x)
+
+    def fold(self) -> None:
+        """Fold the BatchNorms into the convolutions, in place."""
+        self.proj = fold_conv_bn_pairs(self.proj)
+
+
+class ConvStem(_ConvBN):
     """Overlapping first embedding, stride 4: two 3x3 convolutions with BatchNorms.
+
+    Maps (B, C_in, H, W) to (B, C_out, H/4, W/4), odd sizes rounded up.
 
     Args:
         in_channels: Channels of the image.
@@ -66,13 +89,11 @@ class ConvStem(nn.Module):
             nn.BatchNorm2d(out_channels),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C_in, H, W) to (B, C_out, H/4, W/4), odd sizes rounded up."""
-        return self.proj(x)
 
-
-class ConvEmbed(nn.Module):
+class ConvEmbed(_ConvBN):
     """Overlapping embedding between stages, stride 2: 3x3 convolution and BatchNorm.
+
+    Maps (B, C_in, H, W) to (B, C_out, H/2, W/2), odd sizes rounded up.
 
     Args:
         in_channels: Channels of the incoming map.
@@ -85,7 +106,3 @@ class ConvEmbed(nn.Module):
             nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1),
             nn.BatchNorm2d(out_channels),
         )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C_in, H, W) to (B, C_out, H/2, W/2), odd sizes rounded up."""
-        return self.proj(x)

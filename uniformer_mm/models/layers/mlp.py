@@ -1,5 +1,7 @@
 """The two-layer feed-forward network of a block."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from torch import Tensor, nn

@@ -1,7 +1,10 @@
 """The operators that differ between images (2) and clips (3)."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 
@@ -14,6 +17,23 @@ class _AddInput:
 
     def forward(self, x: Tensor) -> Tensor:
         return x + super().forward(x)
+
+    @torch.no_grad()
+    def folded(self) -> nn.Conv2d | nn.Conv3d:
+        """A plain depthwise convolution equal to ``x + conv(x)``."""
+        plain = OPS[self.weight.ndim - 2].conv(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size,
+            padding=self.padding,
+            groups=self.groups,
+            device=self.weight.device,
+            dtype=self.weight.dtype,
+        )
+        plain.load_state_dict(self.state_dict())
+        center = tuple(k // 2 for k in self.kernel_size)
+        plain.weight[(slice(None), 0, *center)] += 1
+        return plain
 
 
 class ResidualConv2d(_AddInput, nn.Conv2d):

@@ -1,9 +1,12 @@
-"""Activation checkpointing of one block."""
+"""Recomputing the activations of one block (activation checkpointing)."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
@@ -23,15 +26,15 @@ def _running_stats_frozen(block: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 
-def checkpoint_block(block: nn.Module, x: Tensor) -> Tensor:
-    """Run ``block(x)`` and recompute its activations in the backward pass.
+def checkpoint_block(block: nn.Module, *args: Any) -> Any:
+    """Run ``block(*args)`` and recompute its activations in the backward pass.
 
     The second run must not move the BatchNorm statistics again, so that training with
-    and without checkpointing are the same computation.
+    and without recomputation are the same computation.
     """
     return checkpoint(
         block,
-        x,
+        *args,
         use_reentrant=False,
         context_fn=lambda: (nullcontext(), _running_stats_frozen(block)),
     )

@@ -3,6 +3,8 @@
 Pure functions for any number of spatial axes.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from math import prod
 

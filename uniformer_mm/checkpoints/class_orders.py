@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .errors import CheckpointError
-from .reading import Weights
+from uniformer_mm.errors import CheckpointError
+
+from .weights import Weights
 
 CLASS_ORDERS = ('kinetics400', 'kinetics600')
 
@@ -32,7 +33,7 @@ def class_order(dataset: str) -> Tensor:
     """
     if dataset not in CLASS_ORDERS:
         raise ValueError(f'There is an order for {" and ".join(CLASS_ORDERS)}, not {dataset!r}.')
-    table = json.loads(Path(__file__).with_name('kinetics_class_order.json').read_text())
+    table = json.loads(Path(__file__).with_name('class_orders.json').read_text())
     return torch.tensor(table[dataset])
 
 

@@ -1,0 +1,239 @@
+"""Every layout of weights reads to the same tensors; what is no checkpoint is refused and named."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from weight_layouts import LAYOUTS, assert_same, layouts, shifted, to_openmixup
+
+from uniformer_mm.checkpoints import (
+    RELEASED,
+    CheckpointError,
+    known_head_dim,
+    local_path,
+    parse_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+    to_mm,
+    to_official,
+)
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_every_layout_reads_the_same(thin, layout, tmp_path):
+    torch.save(layouts(thin)[layout], tmp_path / 'a.pth')
+    weights = read_checkpoint(tmp_path / 'a.pth')
+    assert_same({**weights.backbone, **weights.classifier}, thin)
+    assert weights.classifier.keys() == {'head.weight', 'head.bias'}
+    assert all(key.startswith('ema_') for key in weights.other)
+    expected = {'mm': 'mm', 'openmixup': 'openmixup'}.get(layout.split()[0], 'official')
+    assert weights.layout == expected
+
+
+@pytest.mark.parametrize(
+    'layout, default',
+    [('training', 0), ('training in DDP', 0), ('timm', 0), ('mm with EMAHook', 1)],
+)
+def test_averaged_weights(thin, layout, default):
+    """EMAHook swaps on saving, so that its state_dict holds the averaged weights."""
+    plain, averaged = (shifted(thin), thin) if default else (thin, shifted(thin))
+    for ema in (None, True, False):
+        weights = parse_checkpoint(layouts(thin)[layout], 'a.pth', ema=ema)
+        assert weights.averaged == bool(default if ema is None else ema)
+        found = {**weights.backbone, **weights.classifier}
+        assert_same(found, averaged if weights.averaged else plain)
+
+
+def test_openmixup_of_a_conv_stem(golden_imagenet):
+    keys = golden_imagenet['models']['uniformer_small_plus']['keys']
+    state = {key: torch.empty(shape, device='meta') for key, shape in keys.items()}
+    weights = parse_checkpoint({to_openmixup(key): v for key, v in state.items()}, 'a.pth')
+    assert {**weights.backbone, **weights.classifier}.keys() == keys.keys()
+
+
+def test_dense_file_keeps_its_names(golden_dense):
+    backbone = {k: torch.zeros(s) for k, s in golden_dense['maps']['uniformer_small_dense'].items()}
+    state = {f'backbone.{key}': value for key, value in backbone.items()}
+    state |= {'neck.conv.weight': torch.zeros(1), 'roi_head.fc.bias': torch.zeros(1)}
+    weights = parse_checkpoint({'state_dict': state}, 'a.pth')
+    assert weights.backbone.keys() == backbone.keys()
+    assert weights.other.keys() == {'neck.conv.weight', 'roi_head.fc.bias'}
+    assert to_mm(weights).keys() == state.keys()
+
+
+def test_prefix(thin):
+    state = {f'detector.body.{key}': value for key, value in thin.items()}
+    for prefix in ('detector.body', 'detector.body.'):
+        weights = parse_checkpoint({'state_dict': state}, 'a.pth', prefix=prefix)
+        assert_same({**weights.backbone, **weights.classifier}, thin)
+    with pytest.raises(CheckpointError, match="starts with 'backbone.'.*detector"):
+        parse_checkpoint({'state_dict': state}, 'a.pth', prefix='backbone')
+
+
+@pytest.mark.parametrize(
+    'checkpoint, ema, message',
+    [
+        (torch.zeros(1), None, 'holds a Tensor'),
+        ({}, None, 'not a mapping of names to tensors'),
+        ({'epoch': 1, 'args': 'x'}, None, 'epoch, args'),
+        ({'model': {}}, None, "Entry 'model'"),
+        ({'state_dict': {'a': 1}}, None, "Entry 'state_dict'"),
+        ({'model_ema': {'a': torch.zeros(1)}}, None, 'not a mapping'),
+        ({'a': torch.zeros(1), 'module.a': torch.zeros(1)}, None, 'both with and without'),
+        ({'model': {'a': torch.zeros(1)}}, True, 'no averaged weights'),
+    ],
+)
+def test_no_weights(checkpoint, ema, message):
+    with pytest.raises(CheckpointError, match=message):
+        parse_checkpoint(checkpoint, 'a.pth', ema=ema)
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (None, 'There is no checkpoint'),
+        (b'', 'is empty'),
+        (b'<!DOCTYPE html><html>Google Drive</html>', 'web page'),
+        (b'\n  <html>', 'web page'),
+        (b'version https://git-lfs.github.com/spec/v1\noid sha256:0', 'Git LFS'),
+        (b'PK\x03\x04 and no more', 'truncated'),
+        (b'weights', 'cannot be read as a checkpoint'),
+    ],
+)
+def test_other_files(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / 'a.pth').write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='not a file'):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+@pytest.mark.parametrize('part', [0.1, 0.5, 0.99])
+def test_truncated_file(thin, tmp_path, zipped, part):
+    path = tmp_path / 'a.pth'
+    torch.save(thin, path, _use_new_zipfile_serialization=zipped)
+    os.truncate(path, int(path.stat().st_size * part))
+    with pytest.raises(CheckpointError, match='truncated' if zipped else 'damaged'):
+        read_checkpoint(path)
+
+
+def test_message_does_not_advise_to_run_code(tmp_path):
+    torch.save({'model': {'a': torch.zeros(1)}, 'args': os.system}, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='could run code') as error:
+        read_checkpoint(tmp_path / 'a.pth')
+    assert 'weights_only=False' not in str(error.value)
+
+
+class TestReleased:
+    URL = 'https://host.example/resolve/main/a.pth?download=true'
+
+    @pytest.fixture
+    def fetched(self, thin, tmp_path, monkeypatch) -> list:
+        """What was downloaded from where; ``fetched.answer`` is a file's text or an error."""
+
+        class Log(list):
+            answer = None
+
+        def download(url, path, hash_prefix=None):
+            log.append((url, hash_prefix))
+            if isinstance(log.answer, Exception):
+                raise log.answer
+            Path(path).write_text(log.answer) if log.answer else torch.save(thin, path)
+
+        log = Log()
+        monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+        monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+        return log
+
+    def test_url_is_fetched_once(self, tmp_path, fetched):
+        for _ in range(2):
+            assert read_checkpoint(self.URL).source == self.URL
+        assert fetched == [(self.URL, None)]
+        assert (tmp_path / 'hub/checkpoints/a.pth').exists()
+
+    @pytest.mark.parametrize('answer', ['<html>Sign in</html>', OSError(), RuntimeError('hash')])
+    def test_failure_leaves_nothing(self, tmp_path, fetched, answer):
+        fetched.answer = answer
+        with pytest.raises(CheckpointError, match='give the local path'):
+            read_checkpoint(self.URL)
+        assert not any((tmp_path / 'hub/checkpoints').iterdir())
+
+    @pytest.mark.parametrize('name', [n for n, entry in RELEASED.items() if entry.sha256][-1:])
+    def test_name_is_its_file(self, fetched, name):
+        """The name alone tells the URL, the hash and the head dimension."""
+        assert read_checkpoint(name).head_dim == 64
+        assert fetched == [(RELEASED[name].url, RELEASED[name].sha256)]
+
+    @pytest.mark.parametrize(
+        'name, message',
+        [
+            ('uniformer_bose_in1k', "close are 'uniformer_base_in1k'"),
+            ('uniformer_base_ls', 'Google Drive.*1' + '.*give the local path'),
+            ('fpn_hybrid_small', 'never released'),
+        ],
+    )
+    def test_name_that_cannot_be_fetched(self, fetched, name, message, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path(name).touch()  # a name stands for a local file only with its folder
+        with pytest.raises(CheckpointError, match=message):
+            read_checkpoint(name)
+        assert not fetched
+        assert local_path(f'./{name}') == Path(name)
+        assert local_path(f'{name}.pth') == Path(f'{name}.pth')
+        assert local_path('uniformer_base_in1k') is local_path(self.URL) is None
+
+    def test_table(self):
+        for name, entry in RELEASED.items():
+            assert entry.head_dim in (28, 32, 64)
+            assert entry.class_order in (None, 'kinetics400', 'kinetics600')
+            assert known_head_dim(f'exp/{name}.pth', entry.token_labelling) == entry.head_dim
+            assert known_head_dim(name, not entry.token_labelling) is None
+            if entry.url and 'drive' not in entry.url:
+                assert entry.url.rpartition('/')[2] == f'{name}.pth'
+
+    @pytest.mark.parametrize(
+        'name, expected',
+        [
+            ('https://host/resolve/main/uniformer_base_in1k.pth?download=true', 64),
+            ('weights/uniformer_small_plus_in1k.pth', 32),
+            ('uniformer_small_plus_dim64_224-0123abcd.pth', 64),
+            ('exp/uniformer_s16x4_k400.pyth', 64),
+            ('exp/uniformer_b32_sthv2_prek600.pyth', 64),
+            ('top_down_256x192_global_small.pth', 64),
+            ('my_weights.pth', None),
+        ],
+    )
+    def test_other_names_of_a_file(self, name, expected):
+        assert known_head_dim(name, False) == expected
+
+
+class TestWriting:
+    def test_round_trip(self, thin):
+        mm = to_mm(parse_checkpoint(thin, ''))
+        assert {'backbone.norm.weight', 'head.fc.weight'} <= mm.keys()
+        assert_same(to_official(parse_checkpoint({'state_dict': mm}, '')), thin)
+
+    def test_parts_without_a_place(self, thin):
+        with pytest.raises(CheckpointError, match='aux_head'):
+            to_mm(parse_checkpoint({**thin, 'aux_head.bias': torch.zeros(1)}, ''))
+        with pytest.raises(CheckpointError, match='neck'):
+            mm = {**to_mm(parse_checkpoint(thin, '')), 'neck.bias': torch.zeros(1)}
+            to_official(parse_checkpoint(mm, ''))
+
+    def test_saving_is_atomic(self, tmp_path, monkeypatch):
+        path = save_checkpoint({'a': torch.ones(1)}, tmp_path / 'new' / 'a.pth')
+        with pytest.raises(FileExistsError):
+            save_checkpoint({'a': torch.zeros(1)}, path)
+
+        def fail(checkpoint, file):
+            file.write_bytes(b'half')
+            raise OSError('disk full')
+
+        monkeypatch.setattr(torch, 'save', fail)
+        with pytest.raises(OSError, match='disk full'):
+            save_checkpoint({}, path, force=True)
+        assert torch.load(path)['a'] == 1
+        assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,204 @@
+"""The architectures of UniFormer: what they differ in, their names, how weights show them."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+NUM_STAGES = 4
+EMBED_TYPES = ('patch', 'conv')
+BLOCK_TYPES = ('L', 'G')
+# The first convolution of either kind of embedding.
+STEM_WEIGHTS = ('patch_embed1.proj.weight', 'patch_embed1.proj.0.weight')
+
+
+class Arch(NamedTuple):
+    """What distinguishes one UniFormer from another.
+
+    Attributes:
+        depths: Blocks of each stage.
+        embed_dims: Channels of each stage.
+        head_dim: Channels of one attention head; None where only weights are known, because no
+            shape shows it.
+        mlp_ratio: Width of the feed-forward networks over their channels.
+        embed_types: Downsampling in front of each stage: ``'patch'`` (non-overlapping, LayerNorm)
+            or ``'conv'`` (overlapping, BatchNorm).
+        in_channels: Channels of the input.
+        layer_scale_init_value: Initial branch scale; 0 builds none.
+        layer_scale_stages: 0-based stages whose blocks have layer scale, if the value is not 0.
+        patch_norm_eps: LayerNorm epsilon of the patch embeddings.
+        stage_types: Blocks of each stage: ``'L'`` local (depthwise convolution) or ``'G'``
+            global (attention); paper, Table 10.
+        local_kernel_size: Kernel of the convolution that mixes tokens in local blocks, odd.
+        pos_kernel_size: Kernel of the position convolution of every block, odd; 0 builds none.
+        split: Divide the attention of clips into time and space (paper, Table 11).
+        std: Let the embeddings between the stages of clips mix three frames.
+    """
+
+    depths: Sequence[int]
+    embed_dims: Sequence[int]
+    head_dim: int | None
+    mlp_ratio: float = 4.0
+    embed_types: Sequence[str] = ('patch',) * NUM_STAGES
+    in_channels: int = 3
+    layer_scale_init_value: float = 0.0
+    layer_scale_stages: Sequence[int] = (0, 1, 2, 3)
+    patch_norm_eps: float = 1e-5
+    stage_types: Sequence[str] = ('L', 'L', 'G', 'G')
+    local_kernel_size: int = 5
+    pos_kernel_size: int = 3
+    split: bool = False
+    std: bool = False
+
+    @property
+    def scaled_stages(self) -> tuple[int, ...]:
+        """0-based stages whose blocks have layer scale."""
+        return tuple(self.layer_scale_stages) if self.layer_scale_init_value else ()
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """The fields that a named architecture fixes and weights show."""
+        return {name: getattr(self, name) for name in SHAPE_FIELDS}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor]) -> Arch | None:
+        """Read off the architecture of weights; None if they are no UniFormer's.
+
+        What no name and shape shows has its default, and ``head_dim`` is None.
+
+        Args:
+            state: Backbone entries under official names. Stages may be missing at the end.
+        """
+        blocks: dict[int, set[int]] = defaultdict(set)
+        scaled = set()
+        for key in state:
+            if match := re.match(r'blocks(\d)\.(\d+)\.(gamma_)?', key):
+                blocks[int(match[1])].add(int(match[2]))
+                if match[3]:
+                    scaled.add(int(match[1]) - 1)
+        stages = sorted(blocks)
+        stem = next((state[key] for key in STEM_WEIGHTS if key in state), None)
+        widths = [state.get(f'blocks{stage}.0.norm1.weight') for stage in stages]
+        hidden = state.get('blocks1.0.mlp.fc1.weight')
+        if stem is None or hidden is None or any(width is None for width in widths):
+            return None
+        mixers = [state.get(f'blocks{stage}.0.attn.weight') for stage in stages]
+        local = next((mixer for mixer in mixers if mixer is not None), None)
+        position = state.get('blocks1.0.pos_embed.weight')
+        embed = state.get('patch_embed2.proj.weight')
+        is_patch = [f'patch_embed{stage}.proj.weight' in state for stage in stages]
+        return cls(
+            depths=tuple(len(blocks[stage]) for stage in stages),
+            embed_dims=tuple(width.shape[0] for width in widths),
+            head_dim=None,
+            mlp_ratio=hidden.shape[0] / widths[0].shape[0],
+            embed_types=tuple('patch' if patch else 'conv' for patch in is_patch),
+            in_channels=stem.shape[1],
+            layer_scale_init_value=1e-6 if scaled else 0.0,
+            layer_scale_stages=tuple(sorted(scaled)),
+            stage_types=tuple('G' if mixer is None else 'L' for mixer in mixers),
+            local_kernel_size=5 if local is None else local.shape[-1],
+            pos_kernel_size=0 if position is None else position.shape[-1],
+            split=any('.t_attn.' in key for key in state),
+            std=embed is not None and embed.ndim == 5 and embed.shape[2] == 3,
+        )
+
+
+SHAPE_FIELDS = (
+    *('depths', 'embed_dims', 'mlp_ratio', 'embed_types', 'stage_types'),
+    *('local_kernel_size', 'pos_kernel_size', 'split', 'std'),
+)
+_PER_STAGE = ('depths', 'embed_dims', 'embed_types', 'stage_types')
+_WIDTHS = (64, 128, 320, 512)
+_CONV = ('conv',) * NUM_STAGES
+
+ARCHS: Mapping[str, Arch] = {
+    # The OpenMixup variant; its patch norms have another epsilon.
+    'tiny': Arch(
+        (3, 4, 8, 3),
+        (32, 64, 160, 256),
+        head_dim=32,
+        layer_scale_init_value=1e-6,
+        patch_norm_eps=1e-6,
+    ),
+    'small': Arch((3, 4, 8, 3), _WIDTHS, head_dim=64),
+    'small_plus': Arch((3, 5, 9, 3), _WIDTHS, head_dim=32, embed_types=_CONV),
+    'small_plus_dim64': Arch((3, 5, 9, 3), _WIDTHS, head_dim=64, embed_types=_CONV),
+    'base': Arch((5, 8, 20, 7), _WIDTHS, head_dim=64),
+    'large': Arch((5, 10, 24, 7), (128, 192, 448, 640), head_dim=64, layer_scale_init_value=1e-6),
+    # Ours, for the built-in small data: trains in minutes without a GPU.
+    'mini': Arch((1, 2, 4, 1), (32, 64, 128, 256), head_dim=32),
+}
+CLIP_ARCHS: Mapping[str, Arch] = {name: ARCHS[name] for name in ('small', 'base', 'mini')}
+
+
+def check_choice(argument: str, value: object, allowed: Sequence[object]) -> None:
+    """Raise ValueError unless ``value`` is one of ``allowed``."""
+    if value not in allowed:
+        options = ', '.join(map(repr, allowed))
+        raise ValueError(f'{argument} must be one of {options}; got {value!r}')
+
+
+def check_rate(argument: str, value: float) -> None:
+    """Raise ValueError unless ``value`` is a rate that drops less than everything."""
+    if not 0 <= value < 1:
+        raise ValueError(f'{argument} must lie in [0, 1); got {value!r}')
+
+
+def _check_kernel(argument: str, size: int, smallest: int) -> None:
+    if size < smallest or (size and size % 2 == 0):
+        absent = '' if smallest else ', or 0 for none'
+        raise ValueError(f'{argument} must be an odd number{absent}; got {size!r}')
+
+
+def resolve_arch(
+    arch: str | Mapping[str, Any], overrides: Mapping[str, Any], zoo: Mapping[str, Arch], owner: str
+) -> Arch:
+    """The architecture that a model's arguments ask for.
+
+    Args:
+        arch: A name in ``zoo``, or a dict of fields.
+        overrides: Fields given by keyword.
+        zoo: The named architectures.
+        owner: Name of the model, for messages.
+
+    Raises:
+        TypeError: If a keyword is no field.
+        ValueError: If the name or a value is illegal, or a field is missing.
+    """
+    fields = Arch._fields
+    for name in overrides:
+        if name not in fields:
+            raise TypeError(
+                f'{owner} has no argument {name!r}; an architecture may be overridden by '
+                f'{", ".join(fields)}'
+            )
+    if isinstance(arch, str):
+        check_choice('arch', arch, list(zoo))
+        resolved = zoo[arch]._replace(**overrides)
+    else:
+        merged = {**arch, **overrides}
+        missing = {'depths', 'embed_dims', 'head_dim'} - merged.keys()
+        unknown = merged.keys() - set(fields)
+        if missing or unknown:
+            raise ValueError(
+                f'arch as a dict needs depths, embed_dims and head_dim and may have '
+                f'{", ".join(fields[3:])}; missing: {sorted(missing)}, unknown: {sorted(unknown)}'
+            )
+        resolved = Arch(**merged)
+    per_stage = {name: tuple(getattr(resolved, name)) for name in _PER_STAGE}
+    for name, values in per_stage.items():
+        if len(values) != NUM_STAGES:
+            raise ValueError(f'{name} must have {NUM_STAGES} entries; got {values!r}')
+    for name, allowed in (('embed_types', EMBED_TYPES), ('stage_types', BLOCK_TYPES)):
+        for value in per_stage[name]:
+            check_choice(f'every entry of {name}', value, allowed)
+    for stage in resolved.layer_scale_stages:
+        check_choice('every entry of layer_scale_stages', stage, range(NUM_STAGES))
+    _check_kernel('local_kernel_size', resolved.local_kernel_size, smallest=1)
+    _check_kernel('pos_kernel_size', resolved.pos_kernel_size, smallest=0)
+    return resolved._replace(**per_stage)

@@ -1,0 +1,205 @@
+"""UniFormer's files: OpenMixup's names, what may differ, images into clips, what fits them."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from uniformer_mm.architectures import ARCHS, CLIP_ARCHS, STEM_WEIGHTS, Arch
+from uniformer_mm.errors import CheckpointError
+
+from ..kernels import adapt_stem_weight, inflate_weight
+from ..names import Differences, fold_blocks, top_level_names
+from ..weights import Weights
+
+# Parts that a file need not have: there are none in classification or in joint attention. A file
+# that has one of them must have all.
+_LATER_PARTS = (r'norm[1-4]\.', r'blocks\d\.\d+\.t_(attn|norm)\.')
+
+
+def recognises(state: Iterable[str]) -> bool:
+    """Whether entries have UniFormer's official names."""
+    return any(key.startswith('patch_embed1.') for key in state)
+
+
+def is_openmixup(state: Iterable[str]) -> bool:
+    """Whether entries have OpenMixup's names."""
+    return any(re.match(r'(backbone\.)?patch_embed\d\.projection\.', key) for key in state)
+
+
+def openmixup_to_official(key: str) -> str:
+    """Rename one backbone entry of OpenMixup."""
+    key = re.sub(r'^(patch_embed\d)\.projection\.', r'\1.proj.', key)
+    key = re.sub(r'^(blocks\d\.\d+)\.(?:bn|ln)([12])\.', r'\1.norm\2.', key)
+    key = re.sub(r'^(blocks\d\.\d+)\.ffn\.', r'\1.mlp.', key)
+    return re.sub(r'^norm3\.', 'norm.', key)
+
+
+def may_keep_initial(key: str, file: Iterable[str]) -> bool:
+    """Whether a model entry that the file lacks may stay as it was initialised."""
+    parts = (part for part in _LATER_PARTS if not any(re.match(part, name) for name in file))
+    return any(re.match(part, key) for part in parts)
+
+
+def may_be_dropped(key: str, own: Iterable[str]) -> bool:
+    """Whether a file entry belongs to a part that the backbone with entries ``own`` lacks."""
+    module = key.split('.')[0]
+    stage = re.fullmatch(r'(?:patch_embed|blocks)([1-4])', module)
+    if stage:
+        return not any(name.startswith(f'blocks{stage[1]}.') for name in own)
+    is_norm = re.fullmatch(r'norm[1-4]?', module)
+    return bool(is_norm) and not any(name.startswith(f'{module}.') for name in own)
+
+
+def adapt_stem(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """Fit the first convolution in ``state`` to the input channels of ``own``; says what it did."""
+    for key in STEM_WEIGHTS:
+        if key in own and key in state and own[key].shape[1] != state[key].shape[1]:
+            state[key] = adapt_stem_weight(state[key], own[key].shape[1])
+            return f'; {key} adapted to {own[key].shape[1]} input channels'
+    return ''
+
+
+def inflate(
+    images: Mapping[str, Tensor], clips: Mapping[str, Tensor], mode: str = 'average'
+) -> tuple[dict[str, Tensor], str]:
+    """Inflate every entry that has one axis less than the entry of that name for clips.
+
+    Args:
+        images: Entries of the image network.
+        clips: Entries of the network for clips, whose kernels tell the lengths in time.
+        mode: See :func:`inflate_weight`.
+
+    Returns:
+        The entries, and a report of what was done to which of them.
+    """
+    state = dict(images)
+    frames: dict[str, int] = {}
+    for key, weight in images.items():
+        if key in clips and clips[key].ndim == 5 and weight.ndim == 4:
+            frames[key] = clips[key].shape[2]
+            state[key] = inflate_weight(weight, frames[key], mode)
+    groups: dict[int, list[str]] = defaultdict(list)
+    for key, length in fold_blocks(frames):
+        groups[length].append(key)
+    parts = [
+        f'{"to 1 frame, which changes nothing" if length == 1 else f"to {length} frames"}: '
+        f'{", ".join(groups[length])}'
+        for length in sorted(groups, reverse=True)
+    ]
+    copied = sum(key in clips for key in images) - len(frames)
+    return state, (
+        f'From images to clips, by {mode}: inflated {len(frames)} entries ({"; ".join(parts)}); '
+        f'copied {copied} others as they are.'
+    )
+
+
+def is_for_images(state: Mapping[str, Tensor]) -> bool:
+    """Whether these are entries of an image network."""
+    return any(state[key].ndim == 4 for key in STEM_WEIGHTS if key in state)
+
+
+def hints(
+    differences: Differences, own: Mapping[str, Tensor], file: Mapping[str, Tensor]
+) -> Iterator[str]:
+    """What to do about differences whose cause can be told."""
+    model_arch, file_arch = Arch.of(own), Arch.of(file)
+    if file_arch is None or model_arch is None:
+        yield 'The file does not look like a UniFormer: its entries are ' + top_level_names(file)
+        return
+    ours, theirs = model_arch.scaled_stages, file_arch.scaled_stages
+    if set(theirs) - set(ours):
+        yield (
+            f'The file has layer scale in stages {theirs} (0-based), the model in {ours}: build '
+            f'the backbone with layer_scale_init_value=1e-6, layer_scale_stages={theirs}.'
+        )
+    elif set(ours) - set(theirs):
+        remedy = f'layer_scale_stages={theirs}' if theirs else 'layer_scale_init_value=0'
+        yield (
+            f'The model has layer scale in stages {ours} (0-based), the file in {theirs}. The '
+            'missing gammas would stay near zero and switch those branches off: build the '
+            f'backbone with {remedy}.'
+        )
+    if model_arch.in_channels != file_arch.in_channels:
+        yield (
+            f'The file is for {file_arch.in_channels} input channels, the model for '
+            f'{model_arch.in_channels}: init_cfg=dict(..., adapt_stem=True) adapts an RGB file.'
+        )
+    same_axes = is_for_images(own) == is_for_images(file)
+    if not same_axes and is_for_images(own):
+        yield 'The file is for clips, the model for images: use UniFormer3D.'
+    for name, ours in model_arch.shape.items():
+        theirs = file_arch.shape[name]
+        if isinstance(ours, tuple):
+            theirs = theirs[: len(ours)]
+        if ours != theirs and (same_axes or name not in ('split', 'std')):
+            yield f'The model has {name}={ours}, the file {name}={theirs}.'
+    if any(key.startswith('norm.') for key in differences.missing):
+        yield (
+            'The file has no classification norm, as dense models have none: use '
+            'final_norm=False, or a classification checkpoint.'
+        )
+
+
+def describe(
+    weights: Weights, arch: str | None = None, head_dim: int | None = None
+) -> dict[str, Any]:
+    """Find the arguments of the network that fits the weights.
+
+    Only loading the weights into it proves that they are complete.
+
+    Args:
+        weights: What was read.
+        arch: Name of the architecture, to check it or to learn the head dimension from it.
+        head_dim: Channels of one attention head, if the file does not tell it.
+
+    Returns:
+        Arguments of :class:`uniformer_mm.UniFormer`, or of a video network of
+        :class:`uniformer_mm.UniFormer3D`: ``arch`` (a name, or a dict if no named one
+        fits), ``head_dim``, ``in_channels``, ``layer_scale_init_value``, ``layer_scale_stages``,
+        ``out_indices``, ``final_norm`` and, of OpenMixup's weights, ``patch_norm_eps``.
+
+    Raises:
+        CheckpointError: If the weights are no UniFormer's, contradict the arguments or do not
+            tell their head dimension.
+    """
+    found = Arch.of(weights.backbone)
+    if found is None:
+        names = top_level_names(weights.backbone)
+        raise CheckpointError(f'{weights.source} is no UniFormer: its entries are {names}.')
+    zoo = CLIP_ARCHS if weights.video else ARCHS
+    fitting = {name: named for name, named in zoo.items() if named.shape == found.shape}
+    if arch is not None and arch not in fitting:
+        raise CheckpointError(
+            f'{weights.source} is not {arch!r}: it has {found.shape}, which fits '
+            f'{", ".join(map(repr, fitting)) or "no named architecture"}.'
+        )
+    if head_dim is None:
+        head_dim = weights.head_dim
+    if head_dim is None and arch is not None and not weights.token_labelling:
+        head_dim = fitting[arch].head_dim
+    if head_dim is None:
+        raise CheckpointError(
+            f'Neither the content nor the name of {weights.source} tells its head_dim: give '
+            '--head-dim, which is the one it was trained with.'
+        )
+    if arch is None:
+        arch = next((name for name, named in fitting.items() if named.head_dim == head_dim), None)
+        arch = arch or next(iter(fitting), {**found.shape, 'head_dim': head_dim})
+    norms = {int(key[4]) - 1 for key in weights.backbone if re.match(r'norm[1-4]\.', key)}
+    arguments = {
+        'arch': arch,
+        'head_dim': head_dim,
+        'in_channels': found.in_channels,
+        'layer_scale_init_value': found.layer_scale_init_value,
+        'layer_scale_stages': found.layer_scale_stages,
+        'out_indices': tuple(sorted(norms)) or (len(found.depths) - 1,),
+        'final_norm': 'norm.weight' in weights.backbone,
+    }
+    if weights.layout == 'openmixup':
+        arguments['patch_norm_eps'] = 1e-6  # theirs; the authors' models have 1e-5
+    return arguments

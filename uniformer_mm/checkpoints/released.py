@@ -1,0 +1,108 @@
+"""The table of released files (``released.json``): where each is, and what its weights do not show.
+
+Names are those of the public files, or of the authors' experiment folders where a file has none. A
+config may name them: ``init_cfg=dict(type='Pretrained', checkpoint='uniformer_base_in1k')``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from uniformer_mm.errors import CheckpointError
+
+
+class Released(NamedTuple):
+    """A released file.
+
+    Attributes:
+        url: Where it is: a file, or its page on Google Drive. None if it was never released.
+        head_dim: Channels of one attention head. The same model name means another one with token
+            labelling, and no tensor shape shows it.
+        sha256: The first digits of its hash, if known.
+        class_order: ``'kinetics400'`` or ``'kinetics600'`` if its head numbers those classes as
+            the authors do.
+        token_labelling: Whether it has the token-labelling head.
+    """
+
+    url: str | None
+    head_dim: int
+    sha256: str | None = None
+    class_order: str | None = None
+    token_labelling: bool = False
+
+
+RELEASED = {
+    name: Released(**entry)
+    for name, entry in json.loads(Path(__file__).with_name('released.json').read_text()).items()
+}
+
+
+def url_of(name: str) -> str:
+    """URL from which a released file can be fetched.
+
+    Raises:
+        CheckpointError: If there is no such name, or a program cannot fetch the file.
+    """
+    if name not in RELEASED:
+        close = difflib.get_close_matches(name, RELEASED, n=4, cutoff=0.5)
+        raise CheckpointError(
+            f'{name!r} is no released file{", close are " if close else ""}'
+            f'{", ".join(map(repr, close))}. All names: uniformer_mm/checkpoints/released.json. A '
+            f'local file without a suffix is given with its folder: ./{name}.'
+        )
+    url = RELEASED[name].url
+    if url is None:
+        raise CheckpointError(f'The weights {name!r} were never released.')
+    if 'drive.google.com' in url:
+        raise CheckpointError(
+            f'{name!r} is on Google Drive, which hands large files to browsers only: download '
+            f'{url} and give the local path.'
+        )
+    return url
+
+
+def find_released(source: str | os.PathLike) -> Released | None:
+    """The released file that a path or URL seems to be, by its name.
+
+    Folders, a resolution, ``in1k``, hash and date in the name do not matter.
+    """
+    name = re.sub(r'\.(pth|pt|pyth|bin)$', '', str(source).partition('?')[0].rsplit('/', 1)[-1])
+    return RELEASED.get(name) or _by_plain_name().get(_plain(name))
+
+
+def known_head_dim(source: str | os.PathLike, token_labelling: bool) -> int | None:
+    """Channels of one attention head in a released file, by its name.
+
+    Args:
+        source: Path or URL.
+        token_labelling: Whether the file has the token-labelling head. A name that says otherwise
+            is not trusted.
+
+    Returns:
+        The head dimension, or None for an unknown name.
+    """
+    released = find_released(source)
+    trusted = released is not None and released.token_labelling == token_labelling
+    return released.head_dim if trusted else None
+
+
+@cache
+def _by_plain_name() -> dict[str, Released]:
+    return {_plain(name): entry for name, entry in RELEASED.items()}
+
+
+def _plain(name: str) -> str:
+    name = re.sub(r'(_in1k|_224|_384|-[0-9a-f]{8}|_20\d{6})+$', '', name)
+    name = re.sub(r'^(top_down)_\d+x\d+', r'\1', name)
+    # The authors' folder ``uniformer_s16x8_k400`` holds the file ``uniformer_small_k400_16x8``.
+    match = re.fullmatch(r'uniformer_([sb])(\d+(?:x\d+)?)_([a-z]+\d+)(.*)', name)
+    if match:
+        size = {'s': 'small', 'b': 'base'}[match[1]]
+        name = f'uniformer_{size}_{match[3]}_{match[2]}{match[4]}'
+    return name

@@ -1,0 +1,55 @@
+"""The weights in one file, sorted by part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from .released import known_head_dim
+
+# The linear heads of MMPretrain's and MMAction2's classifiers.
+MM_HEADS = {'image': 'head.fc.', 'video': 'cls_head.fc_cls.'}
+# Parts that only the classifier has; a backbone may be loaded without them.
+CLASSIFIER_PREFIXES = ('head.', 'aux_head.', 'head_cls.', 'norm_cls.')
+
+
+@dataclass
+class Weights:
+    """The weights in one file, sorted by part.
+
+    Attributes:
+        backbone: Backbone entries under their official names.
+        classifier: Classification heads under their official names (``head.weight``,
+            ``aux_head.weight``).
+        other: Everything else (necks, task heads) under the names in the file.
+        source: The file's path or URL.
+        layout: ``'official'``, ``'mm'`` or ``'openmixup'``.
+        averaged: Whether these are averaged (EMA) weights, as far as the file tells.
+        meta: What the file says about itself.
+    """
+
+    backbone: dict[str, Tensor]
+    classifier: dict[str, Tensor]
+    other: dict[str, Tensor]
+    source: str
+    layout: str
+    averaged: bool = False
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def video(self) -> bool:
+        """Whether the backbone is one for clips, whose convolutions have a time axis."""
+        return any(value.ndim == 5 for value in self.backbone.values())
+
+    @property
+    def token_labelling(self) -> bool:
+        """Whether the weights are from token labelling, which has a head on every token."""
+        return any(key.startswith('aux_head.') for key in self.classifier)
+
+    @property
+    def head_dim(self) -> int | None:
+        """Channels of one attention head if the file or its name tells, else None."""
+        stated = self.meta.get('head_dim')
+        return stated if stated is not None else known_head_dim(self.source, self.token_labelling)

@@ -1,0 +1,242 @@
+"""What every network of four stages shares, whatever its blocks are."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.model.weight_init import PretrainedInit
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from uniformer_mm.architectures import NUM_STAGES, check_choice
+from uniformer_mm.checkpoints import load_backbone
+
+from ..layers import checkpoint_block
+
+PRETRAINED = ('Pretrained', 'PretrainedInit', PretrainedInit)
+
+
+def drop_path_ramp(rate: float, depths: Sequence[int]) -> list[list[float]]:
+    """Stochastic depth of every block: growing linearly from 0 to ``rate`` over all stages."""
+    last = max(sum(depths) - 1, 1)
+    firsts = [sum(depths[:stage]) for stage in range(len(depths))]
+    return [
+        [rate * i / last for i in range(first, first + depth)]
+        for first, depth in zip(firsts, depths, strict=True)
+    ]
+
+
+class StagedBackbone(BaseModule):
+    """Base of the backbones: four stages, each an embedding and blocks.
+
+    A subclass builds ``patch_embed1``, ``blocks1``, ``norm1`` and so on for the first
+    ``num_stages`` stages, and ``norm`` if ``final_norm`` is set, and then calls :meth:`_finish`.
+    One whose modules have other names overrides :meth:`_embed`, :meth:`_blocks` and
+    :meth:`_norm`; one whose stages pass on more than a map, :meth:`run_stage`. Embeddings and
+    blocks have a method ``fold()``.
+
+    Args:
+        depths: Blocks of each stage.
+        drop_rate: Dropout after the first embedding. Defaults to 0.
+        out_indices: 0-based stages to return, increasing. Stages behind the last of
+            them are not built. Defaults to ``(0, 1, 2, 3)``.
+        final_norm: Put the norm ``norm`` on the last map and no norm on the others.
+            Defaults to False.
+        with_cp: Recompute activations in the backward pass: False, True for every
+            block, or the number of leading blocks of each stage. Defaults to False.
+        frozen_stages: -1 freezes nothing, 0 the first embedding, k the first k stages
+            with their norms. Defaults to -1.
+        norm_eval: Keep every BatchNorm in eval mode while training. Defaults to False.
+        init_cfg: Initialisation; ``'Pretrained'`` loads strictly.
+
+    Raises:
+        ValueError: If an argument has an illegal value.
+    """
+
+    def __init__(
+        self,
+        depths: Sequence[int],
+        drop_rate: float = 0.0,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        final_norm: bool = False,
+        with_cp: bool | Sequence[int] = False,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.out_indices = _check_out_indices(out_indices, final_norm)
+        self.num_stages = self.out_indices[-1] + 1
+        self.final_norm = final_norm
+        self.with_cp = _blocks_to_recompute(with_cp, tuple(depths))
+        check_choice('frozen_stages', frozen_stages, range(-1, self.num_stages + 1))
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.pos_drop = nn.Dropout(drop_rate)
+        self._folded = False
+
+    def _finish(self) -> None:
+        """Initialise and freeze what the subclass has built."""
+        self.apply(self._init_layer)
+        for module in self._frozen_modules():
+            module.eval().requires_grad_(False)
+
+    @staticmethod
+    def _init_layer(module: nn.Module) -> None:
+        # Convolutions and norms keep PyTorch's defaults, as in the originals.
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            nn.init.zeros_(module.bias)
+
+    def init_weights(self) -> None:
+        """Load ``init_cfg``'s checkpoint strictly, or run mmengine's initialisers."""
+        cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg or {}]
+        pretrained = [cfg for cfg in cfgs if cfg.get('type') in PRETRAINED]
+        if self.is_init or not pretrained:
+            super().init_weights()
+            return
+        if len(cfgs) > 1:
+            raise ValueError(f"'Pretrained' must be the only initialiser; got {self.init_cfg!r}")
+        load_backbone(self, **{k: v for k, v in pretrained[0].items() if k != 'type'})
+        self.is_init = True
+
+    # Parts of a stage
+
+    def _embed(self, stage: int) -> nn.Module:
+        return getattr(self, f'patch_embed{stage + 1}')
+
+    def _blocks(self, stage: int) -> nn.ModuleList:
+        return getattr(self, f'blocks{stage + 1}')
+
+    def _norm(self, stage: int) -> nn.Module:
+        """The norm on the map that ``stage`` returns."""
+        if self.final_norm and stage == NUM_STAGES - 1:
+            return self.norm
+        return getattr(self, f'norm{stage + 1}', nn.Identity())
+
+    # Modes
+
+    def train(self, mode: bool = True) -> StagedBackbone:
+        """Set the mode; frozen parts and, with ``norm_eval``, BatchNorms stay in eval."""
+        if mode and self._folded:
+            raise RuntimeError('a backbone made by fold_for_inference() cannot be trained')
+        super().train(mode)
+        if mode:
+            for module in self._frozen_modules():
+                module.eval()
+            if self.norm_eval:
+                for module in self.modules():
+                    if isinstance(module, _BatchNorm):
+                        module.eval()
+        return self
+
+    def _frozen_modules(self) -> Iterator[nn.Module]:
+        if self.frozen_stages >= 0:
+            yield self._embed(0)
+        for stage in range(self.frozen_stages):
+            yield self._embed(stage)
+            yield self._blocks(stage)
+            yield self._norm(stage)
+
+    # Forward
+
+    def _check_input(self, x: Tensor) -> None:
+        if min(x.shape[-2:]) < 32:
+            raise ValueError(
+                f'{type(self).__name__} reduces by 32 and needs sides of at least 32 pixels; '
+                f'got an input of shape {tuple(x.shape)}'
+            )
+
+    def run_block(self, stage: int, index: int, *args: Any) -> Any:
+        """Run one block of a stage; recompute its activations later if ``with_cp`` says so."""
+        block = self._blocks(stage)[index]
+        recompute = index < self.with_cp[stage] and self.training and torch.is_grad_enabled()
+        return checkpoint_block(block, *args) if recompute else block(*args)
+
+    def run_stage(self, stage: int, x: Tensor, carried: Any = None) -> tuple[Tensor, Any]:
+        """Run the embedding and the blocks of a stage.
+
+        Args:
+            stage: 0-based stage.
+            x: The input or the map of the stage before, (B, C_in, \\*S).
+            carried: What the stage before handed on beside its map. Nothing here; a network
+                with a class token or scores of tokens passes them through here.
+
+        Returns:
+            The map of the stage, without its norm, and what the next stage is to get beside it.
+        """
+        x = self._embed(stage)(x)
+        if stage == 0:
+            x = self.pos_drop(x)
+        for index in range(len(self._blocks(stage))):
+            x = self.run_block(stage, index, x)
+        return x, carried
+
+    def run_stages(self, x: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+        """Run all stages; gives the returned maps and what the last stage hands on beside them."""
+        self._check_input(x)
+        outs, carried = [], None
+        for stage in range(self.num_stages):
+            x, carried = self.run_stage(stage, x, carried)
+            if stage in self.out_indices:
+                # Inside, maps may be channels-last; mmcv's compiled ops misread such maps.
+                outs.append(self._norm(stage)(x).contiguous())
+        return tuple(outs), carried
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Map an input (B, C, \\*S) to the maps of the returned stages.
+
+        Raises:
+            ValueError: If a side of the input is below 32 pixels.
+        """
+        return self.run_stages(x)[0]
+
+    # Inference
+
+    def fold_for_inference(self) -> StagedBackbone:
+        """Return an equivalent copy for inference only, equal up to rounding.
+
+        BatchNorms in front of pointwise convolutions, those behind the convolutions of
+        embeddings, the residuals of the position convolutions and the layer scales are
+        folded into the weights. Attention styles can still be switched.
+        """
+        folded = copy.deepcopy(self).eval()
+        folded._folded = True
+        for stage in range(folded.num_stages):
+            folded._embed(stage).fold()
+            for block in folded._blocks(stage):
+                block.fold()
+        return folded.requires_grad_(False)
+
+
+def _check_out_indices(out_indices: Sequence[int], final_norm: bool) -> tuple[int, ...]:
+    indices = tuple(out_indices)
+    if not indices or sorted(set(indices) & set(range(NUM_STAGES))) != list(indices):
+        raise ValueError(
+            f'out_indices must be increasing stage numbers from 0 to {NUM_STAGES - 1}; '
+            f'got {out_indices!r}'
+        )
+    if final_norm and NUM_STAGES - 1 not in indices:
+        raise ValueError(
+            f'final_norm=True normalises the last map, so out_indices must hold '
+            f'{NUM_STAGES - 1}; got {out_indices!r}'
+        )
+    return indices
+
+
+def _blocks_to_recompute(with_cp: bool | Sequence[int], depths: tuple[int, ...]) -> tuple[int, ...]:
+    if isinstance(with_cp, bool):
+        return depths if with_cp else (0,) * NUM_STAGES
+    counts = tuple(with_cp)
+    if len(counts) != NUM_STAGES or any(
+        not 0 <= count <= depth for count, depth in zip(counts, depths, strict=True)
+    ):
+        raise ValueError(
+            f'with_cp must be True, False or {NUM_STAGES} block counts within the depths '
+            f'{depths}; got {with_cp!r}'
+        )
+    return counts

@@ -1,0 +1,3 @@
+from .batch_mix import BatchMixFlip
+
+__all__ = ['BatchMixFlip']
