@@ -364,7 +364,7 @@ DEMOS = dict(
     ),
     pose=Demo(
         title='Find the joints of people drawn on photographs',
-        config='configs/mini/td-hm_uniformer-mini_pose.py',
+        config='configs/mini/td-hm_uniformer-mini_coco-people.py',
         data='pose',
         scores={'coco/AP': Score('keypoint AP', 0.5)},
         picture=('tools/visualization/pose_grid.py', '{config}', '{predictions}', '{picture}'),

@@ -1,5 +1,5 @@
 _base_ = ['./uniformer-b-g_fpn_8xb4-80k_ade20k-512x512.py']
 
-# A test of the weights of uniformer-b-g. Published: mIoU 47.0 (the authors' repository; the
-# paper has 47.2).
-model = dict(backbone=dict(stage3_style='window', window_size=32))
+# Trains global; evaluates in windows of 32, which is the stage-3 map of a training crop: a test of
+# the weights of uniformer-b-g.
+model = dict(backbone=dict(eval_stage3_style='window', eval_window_size=32))

@@ -5,8 +5,7 @@ _base_ = [
     '../_base_/runtimes/coco_det.py',
 ]
 
-# 8 GPUs x 2 = 16 images a step, lr = 1e-4. Published: box AP 45.6, mask AP 41.6 (the authors'
-# repository; the paper's Table 15 has 45.4 and 41.4).
+# 8 GPUs x 2 = 16 images a step, lr = 1e-4.
 # Drop path is the repository's: the paper's section 5.3.1 says 0.1 for small.
 model = dict(
     backbone=dict(

@@ -1,7 +1,6 @@
-_base_ = ['../_base_/coco_pose_384x288.py']
+_base_ = ['./td-hm_uniformer-s-8xb128-210e_coco-384x288.py']
 
-# 8 GPUs x 32 = 256 people a step, lr = 5e-4. Published: AP 76.7, AR 81.4 (mmpose's re-test of the
-# authors' weights: 81.9).
+# 8 GPUs x 32 = 256 people a step, lr = 5e-4.
 model = dict(
     backbone=dict(
         arch='base',

@@ -1,6 +1,6 @@
-_base_ = ['../_base_/coco_pose_448x320.py']
+_base_ = ['./td-hm_uniformer-s-8xb64-210e_coco-448x320.py']
 
-# 8 GPUs x 32 = 256 people a step, lr = 5e-4. Published: AP 77.4, AR 82.5.
+# 8 GPUs x 32 = 256 people a step, lr = 5e-4.
 # The paper's section 5.5.1 says drop path 0.5 for base; the authors' script for this size has 0.55.
 model = dict(
     backbone=dict(

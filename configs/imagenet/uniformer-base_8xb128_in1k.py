@@ -1,6 +1,5 @@
 _base_ = ['./uniformer-small_8xb128_in1k.py']
 
-# 8 GPUs x 128 = 1024 images a step, lr = 4e-4 x 1024 / 512 = 8e-4. Published top-1: 83.8 (the
-# paper's 83.9 seems to be the layer-scale variant's).
+# 8 GPUs x 128 = 1024 images a step, lr = 4e-4 x 1024 / 512 = 8e-4.
 model = dict(backbone=dict(arch='base', drop_path_rate=0.3))
 optim_wrapper = dict(optimizer=dict(lr=4e-4 * 1024 / 512))

@@ -4,7 +4,7 @@ _base_ = ['./uniformer-small_8xb128_in1k.py']
 # iteration, DPE convolutions and no gamma exempt from weight decay, EMA of parameters only.
 # Two slips of its code are not repeated, both without published weights to match: there stages 3
 # and 4 train without drop path, and the network starts from PyTorch's own initialisation.
-# 8 GPUs x 128 = 1024 images a step, lr = 5e-4 x 1024 / 512 = 1e-3. Published top-1: 78.02.
+# 8 GPUs x 128 = 1024 images a step, lr = 5e-4 x 1024 / 512 = 1e-3.
 model = dict(backbone=dict(arch='tiny'), head=dict(in_channels=256))
 
 optim_wrapper = dict(
@@ -36,13 +36,4 @@ param_scheduler = [
     ),
 ]
 
-custom_hooks = [
-    dict(
-        type='EMAHook',
-        momentum=4e-5,
-        update_buffers=False,
-        evaluate_on_ema=True,
-        evaluate_on_origin=True,
-        priority='ABOVE_NORMAL',
-    )
-]
+custom_hooks = [dict(_base_.custom_hooks[0], update_buffers=False)]

@@ -1,13 +1,8 @@
-_base_ = ['./uniformer-small_in1k-pre_16x4x1_8xb12-110e_kinetics600-rgb.py']
+_base_ = [
+    '../_base_/models/uniformer3d_small_kinetics600.py',
+    '../_base_/datasets/kinetics600_16x8.py',
+    '../_base_/schedules/kinetics_110e_adamw.py',
+    '../_base_/runtimes/kinetics600.py',
+]
 
-# 8 GPUs x 4 = 32 videos a step, of two clips each; lr = 1e-4. Published top-1: 82.7, top-5 95.7.
-train_pipeline, val_pipeline, test_pipeline = (
-    [dict(step, clip_len=16, frame_interval=8) if 'clip_len' in step else step for step in pipeline]
-    for pipeline in (_base_.train_pipeline, _base_.val_pipeline, _base_.test_pipeline)
-)
-train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-
-optim_wrapper = dict(optimizer=dict(lr=1e-4))
-auto_scale_lr = dict(base_batch_size=32)
+# 8 GPUs x 4 = 32 videos a step, of two clips each; lr = 1e-4.

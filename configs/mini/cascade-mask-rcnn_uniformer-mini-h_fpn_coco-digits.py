@@ -1,7 +1,4 @@
-_base_ = [
-    '../coco_det/cascade-mask-rcnn_uniformer-s-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py',
-    '../_base_/mini/coco_digits.py',
-]
+_base_ = ['../_base_/models/cascade-mask-rcnn_uniformer_fpn.py', '../_base_/mini/coco_digits.py']
 
 # The paper's Cascade Mask R-CNN and multi-scale policy on handwritten digits, from the weights of
 # the classification demo. Only data, size and schedule differ, and what their scale asks for.
@@ -28,8 +25,7 @@ final_resize = dict(
     type='RandomChoiceResize', scales=[(side, 267) for side in range(96, 161, 8)], keep_ratio=True
 )
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    *_base_.train_pipeline[:2],
     dict(
         type='RandomChoice',
         transforms=[
@@ -52,20 +48,4 @@ train_pipeline = [
     ),
     dict(type='PackDetInputs'),
 ]
-train_dataloader = dict(batch_size=4, dataset=dict(_base_.digits_dataset, pipeline=train_pipeline))
-val_dataloader = _base_.digits_val_dataloader
-test_dataloader = _base_.digits_val_dataloader
-val_evaluator = _base_.digits_evaluator
-test_evaluator = _base_.digits_evaluator
-
-optim_wrapper = dict(
-    _delete_=True,
-    type='OptimWrapper',
-    optimizer=dict(_base_.optim_wrapper.optimizer, lr=1e-3),
-    paramwise_cfg=_base_.optim_wrapper.paramwise_cfg,
-)
-train_cfg = dict(max_epochs=4)
-param_scheduler = _base_.digits_param_scheduler
-auto_scale_lr = dict(base_batch_size=4)
-default_hooks = _base_.digits_hooks
-randomness = dict(seed=0)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,6 +1,7 @@
 _base_ = [
-    '../ade20k/uniformer-s-g_fpn_8xb4-80k_ade20k-512x512.py',
+    '../_base_/models/fpn_uniformer.py',
     '../_base_/mini/ade20k_digits.py',
+    '../_base_/schedules/ade20k_80k_adamw.py',
 ]
 
 # The paper's Semantic FPN on handwritten digits, from the weights of the classification demo. Only
@@ -13,22 +14,16 @@ model = dict(
     decode_head=dict(in_channels=[64, 64, 64, 64], channels=64),
 )
 
-test_pipeline = [
-    _base_.test_pipeline[0],
-    _base_.digits_test_resize,
-    *_base_.test_pipeline[2:],
-]
+# Sides are multiples of 32 in tests, as in ../_base_/datasets/ade20k_512x512_align32.py.
+align = dict(type='ResizeToMultiple', size_divisor=32)
+test_pipeline = [*_base_.test_pipeline[:2], align, *_base_.test_pipeline[3:]]
+tta_transforms = _base_.tta_pipeline[1].transforms
 tta_pipeline = [
     _base_.tta_pipeline[0],
-    dict(
-        type='TestTimeAug',
-        transforms=[_base_.digits_tta_resizes, *_base_.tta_pipeline[1].transforms[1:]],
-    ),
+    dict(type='TestTimeAug', transforms=[tta_transforms[0], [align], *tta_transforms[2:]]),
 ]
-val_dataset = dict(**_base_.digits_val_dataset, pipeline=test_pipeline)
-train_dataloader = dict(batch_size=8, num_workers=1, dataset=_base_.digits_train_dataset)
-val_dataloader = dict(num_workers=1, dataset=val_dataset)
-test_dataloader = dict(num_workers=1, dataset=val_dataset)
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
 
 # The classifier knows the digits: it is changed slowly, while neck and head learn from nothing.
 optim_wrapper = dict(
@@ -41,5 +36,3 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=1e-11, by_epoch=False, begin=0, end=750),
 ]
 auto_scale_lr = dict(base_batch_size=8)
-default_hooks = _base_.digits_hooks
-randomness = dict(seed=0)

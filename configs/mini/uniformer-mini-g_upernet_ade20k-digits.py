@@ -1,6 +1,7 @@
 _base_ = [
-    '../ade20k/uniformer-s-g_upernet_8xb2-160k_ade20k-512x512.py',
+    '../_base_/models/upernet_uniformer.py',
     '../_base_/mini/ade20k_digits.py',
+    '../_base_/schedules/ade20k_160k_adamw.py',
 ]
 
 # The paper's UperNet on handwritten digits, from the weights of the classification demo. Only
@@ -13,23 +14,6 @@ model = dict(
     auxiliary_head=dict(in_channels=128, channels=32),
 )
 
-test_pipeline = [
-    _base_.test_pipeline[0],
-    _base_.digits_test_resize,
-    *_base_.test_pipeline[2:],
-]
-tta_pipeline = [
-    _base_.tta_pipeline[0],
-    dict(
-        type='TestTimeAug',
-        transforms=[_base_.digits_tta_resizes, *_base_.tta_pipeline[1].transforms[1:]],
-    ),
-]
-val_dataset = dict(**_base_.digits_val_dataset, pipeline=test_pipeline)
-train_dataloader = dict(batch_size=8, num_workers=1, dataset=_base_.digits_train_dataset)
-val_dataloader = dict(num_workers=1, dataset=val_dataset)
-test_dataloader = dict(num_workers=1, dataset=val_dataset)
-
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
 train_cfg = dict(max_iters=900, val_interval=150)
 param_scheduler = [
@@ -37,5 +21,3 @@ param_scheduler = [
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=901),
 ]
 auto_scale_lr = dict(base_batch_size=8)
-default_hooks = _base_.digits_hooks
-randomness = dict(seed=0)

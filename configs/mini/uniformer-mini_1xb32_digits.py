@@ -4,9 +4,7 @@ _base_ = ['../imagenet/uniformer-small_8xb128_in1k.py']
 # Only data, size and schedule differ, and what their scale asks for.
 model = dict(
     # Every block type; four blocks in stage 3 make a hybrid of three windows and one global.
-    backbone=dict(
-        depths=(1, 2, 4, 1), embed_dims=(32, 64, 128, 256), head_dim=32, drop_path_rate=0.0
-    ),
+    backbone=dict(arch='mini', drop_path_rate=0.0),
     head=dict(num_classes=10, in_channels=256),
     # Most batches stay unmixed: 2,000 steps are too few to learn from mixed ones alone.
     train_cfg=dict(probs=[0.1, 0.1]),
@@ -81,16 +79,7 @@ train_cfg = dict(max_epochs=16, val_interval=2)
 auto_scale_lr = dict(base_batch_size=32)
 
 # An average over the last hundred steps instead of the last 25,000.
-custom_hooks = [
-    dict(
-        type='EMAHook',
-        momentum=0.01,
-        update_buffers=True,
-        evaluate_on_ema=True,
-        evaluate_on_origin=True,
-        priority='ABOVE_NORMAL',
-    )
-]
+custom_hooks = [dict(_base_.custom_hooks[0], momentum=0.01)]
 default_hooks = dict(
     logger=dict(interval=20),
     checkpoint=dict(max_keep_ckpts=2),

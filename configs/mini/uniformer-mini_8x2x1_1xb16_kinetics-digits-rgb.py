@@ -5,9 +5,7 @@ _base_ = ['../kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb
 # no flip, as a mirrored clip is of another class.
 model = dict(
     backbone=dict(
-        depths=(1, 2, 4, 1),
-        embed_dims=(32, 64, 128, 256),
-        head_dim=32,
+        arch='mini',
         drop_path_rate=0.0,
         # The image classifier of the first demo, inflated.
         init_cfg=dict(checkpoint='work_dirs/demo/cls/classifier.pth'),
@@ -15,16 +13,15 @@ model = dict(
     cls_head=dict(num_classes=4, in_channels=256),
     data_preprocessor=dict(blending=dict(num_classes=4)),
 )
-custom_hooks = [dict(type='uniformer_mm.VideoDataHook')]
 
+# Steps are found by their place: open, sample, decode, policy, crop, resize, flip, erase, ...
+steps = _base_.train_pipeline
 train_pipeline = [
-    dict(step, frame_interval=2)
-    if 'clip_len' in step
-    else dict(step, scale=(64, 64))
-    if step['type'] == 'Resize'
-    else step
-    for step in _base_.train_pipeline
-    if step['type'] != 'Flip'
+    steps[0],
+    dict(steps[1], frame_interval=2),
+    *steps[2:5],
+    dict(steps[5], scale=(64, 64)),
+    *steps[7:],
 ]
 small_view = [
     dict(type='Resize', scale=(-1, 64)),
@@ -32,8 +29,8 @@ small_view = [
     *_base_.center_view[2:],
 ]
 val_pipeline, test_pipeline = (
-    [pipeline[0], dict(pipeline[1], frame_interval=2), pipeline[2], *small_view]
-    for pipeline in (_base_.val_pipeline, _base_.test_pipeline)
+    [open_video, dict(sample, frame_interval=2), decode, *small_view]
+    for open_video, sample, decode, *_ in (_base_.val_pipeline, _base_.test_pipeline)
 )
 
 train_dataloader = dict(
@@ -63,5 +60,9 @@ optim_wrapper = dict(
 param_scheduler = dict(T_max=5, warmup=1)
 train_cfg = dict(max_epochs=5)
 auto_scale_lr = dict(base_batch_size=16)
-default_hooks = dict(logger=dict(interval=15), checkpoint=dict(max_keep_ckpts=2))
+default_hooks = dict(
+    logger=dict(interval=15),
+    checkpoint=dict(max_keep_ckpts=2),
+    checkpoint_guard=dict(class_order=None),
+)
 randomness = dict(seed=0)

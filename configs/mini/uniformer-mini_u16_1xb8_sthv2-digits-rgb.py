@@ -5,9 +5,7 @@ _base_ = ['../something_something/uniformer-small_k400-pre_u16_8xb4-50e_sthv2-rg
 # what their scale asks for: no drop path, and float32.
 model = dict(
     backbone=dict(
-        depths=(1, 2, 4, 1),
-        embed_dims=(32, 64, 128, 256),
-        head_dim=32,
+        arch='mini',
         drop_path_rate=0.0,
         init_cfg=dict(checkpoint='work_dirs/demo/video/recognizer.pth'),
     ),
@@ -15,10 +13,9 @@ model = dict(
     data_preprocessor=dict(blending=dict(num_classes=4)),
 )
 
-train_pipeline = [
-    dict(step, scale=(64, 64)) if step['type'] == 'Resize' else step
-    for step in _base_.train_pipeline
-]
+# Steps are found by their place: sample, decode, policy, crop, resize, erase, ...
+steps = _base_.train_pipeline
+train_pipeline = [*steps[:4], dict(steps[4], scale=(64, 64)), *steps[5:]]
 val_pipeline = [
     *_base_.val_pipeline[:2],
     dict(type='Resize', scale=(-1, 64)),

@@ -1,16 +1,13 @@
-_base_ = ['./uniformer-small_k400-pre_u16_8xb4-50e_sthv2-rgb.py']
+_base_ = [
+    '../_base_/models/uniformer3d_base_something.py',
+    '../_base_/datasets/sthv2_u16.py',
+    '../_base_/schedules/sthv2_50e_adamw.py',
+    '../_base_/runtimes/video.py',
+]
 
-# 8 GPUs x 5 = 40 videos a step, of two clips each; lr = 2.5e-4. Published top-1: 70.4, top-5 92.8.
+# 8 GPUs x 5 = 40 videos a step, of two clips each; lr = 2.5e-4.
 # Drop path is the repository's: the paper has 0.6.
-model = dict(
-    backbone=dict(
-        arch='base',
-        drop_path_rate=0.4,
-        init_cfg=dict(
-            checkpoint='https://download.openmmlab.com/mmaction/v1.0/recognition/uniformerv1/uniformer-base_imagenet1k-pre_16x4x1_kinetics400-rgb_20221219-157c2e66.pth',
-        ),
-    )
-)
+model = dict(backbone=dict(drop_path_rate=0.4))
 train_dataloader = dict(batch_size=5)
 optim_wrapper = dict(optimizer=dict(lr=2.5e-4))
 auto_scale_lr = dict(base_batch_size=40)

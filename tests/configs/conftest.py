@@ -1,5 +1,6 @@
 """Small data and weights for the mini configs."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import torch
 from mmengine.config import Config
 
 from uniformer_mm.registry import MODELS
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tools/analysis'))
 
 
 @pytest.fixture(scope='session')

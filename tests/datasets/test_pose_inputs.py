@@ -16,7 +16,7 @@ from uniformer_mm.cli.messages import explain
 
 pytest.importorskip('mmpose')
 
-CONFIG = Path(__file__).resolve().parents[2] / 'configs/mini/td-hm_uniformer-mini_pose.py'
+CONFIG = Path(__file__).resolve().parents[2] / 'configs/mini/td-hm_uniformer-mini_coco-people.py'
 GOOD = (40, 10, 60, 90)
 
 

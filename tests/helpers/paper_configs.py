@@ -1,13 +1,40 @@
-"""What the tests of the dense configs share."""
+"""What the tests of the configs share."""
 
+import copy
+import json
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, DefaultScope
+from mmengine.runner import Runner
 from mmengine.utils import get_installed_path
 from torch import nn
+
+from uniformer_mm import cli
+from uniformer_mm.analysis.complexity import Complexity, count_complexity
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+
+
+def leaves(*folders: str) -> list[Path]:
+    """The configs of these folders, by default of all that have published results."""
+    folders = folders or tuple(path.parent.name for path in CONFIGS.glob('*/metafile.yml'))
+    return sorted(path for folder in folders for path in (CONFIGS / folder).glob('*.py'))
+
+
+def slow_unless(fast: set[str], items: Iterable[Path | str]) -> list:
+    """Configs or names as parameters of a test; only those of ``fast`` run among the fast tests."""
+    named = [(Path(item).stem, item) for item in items]
+    return [
+        pytest.param(item, id=name, marks=() if name in fast else pytest.mark.slow)
+        for name, item in named
+    ]
 
 
 def without_scope(node: Any) -> Any:
@@ -17,8 +44,14 @@ def without_scope(node: Any) -> Any:
     return type(node)(map(without_scope, node)) if isinstance(node, list | tuple) else node
 
 
-def read_config(path: Path) -> Config:
+@cache
+def _read(path: Path) -> Config:
     return Config(without_scope(Config.fromfile(path).to_dict()))
+
+
+def read_config(path: Path | str) -> Config:
+    """A config, by its path or by that below ``configs`` without the ending; may be changed."""
+    return copy.deepcopy(_read(path if isinstance(path, Path) else CONFIGS / f'{path}.py'))
 
 
 def stock_config(scope: str, path: str) -> Config:
@@ -31,25 +64,71 @@ def build(cfg: dict, scope: str) -> nn.Module:
         return MODELS.build(cfg)
 
 
-def learning_rates(cfg: Config, epochs: int, epoch_length: int) -> list[float]:
-    """Learning rate of every iteration, stepped as mmengine's ParamSchedulerHook does."""
+def build_model(cfg: Config) -> nn.Module:
+    """The model of a config, without weights."""
+    model = dict(cfg.model, backbone=dict(cfg.model.backbone, init_cfg=None))
+    if 'data_preprocessor' in cfg:
+        model.setdefault('data_preprocessor', dict(cfg.data_preprocessor))
+    return build(model, cfg.default_scope)
+
+
+@cache
+def built_model(path: Path | str) -> nn.Module:
+    """A model without values, which saves time; not to be changed."""
+    with torch.device('meta'):
+        return build_model(read_config(path))
+
+
+@cache
+def _cost(scope: str, shape: tuple[int, ...], model: str) -> Complexity:
+    with torch.device('meta'):
+        built = build(json.loads(model), scope)
+    return count_complexity(built, cli.task_forward(scope, shape))
+
+
+def cost_of(cfg: Config) -> Complexity:
+    """Parameters and multiply-adds at the size at which the paper counts; equal models once."""
+    library = cli.library_of(cfg)
+    model = cfg.model.to_dict()
+    for key in ('init_cfg', 'drop_path_rate', 'with_cp'):
+        model['backbone'].pop(key, None)
+    if 'data_preprocessor' in cfg:
+        model['data_preprocessor'] = cfg.data_preprocessor.to_dict()
+    shape = tuple(library.own_size(cfg) or library.paper_size)
+    return _cost(cfg.default_scope, shape, json.dumps(model, sort_keys=True))
+
+
+def learning_rates(cfg: Config, steps: int, epoch_length: int = 1) -> list[float]:
+    """Learning rates of the iterations, stepped as mmengine's ParamSchedulerHook does."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=cfg.optim_wrapper.optimizer.lr)
-    schedulers = [
-        PARAM_SCHEDULERS.build(s, default_args=dict(optimizer=optimizer))
-        for s in cfg.param_scheduler
-    ]
+    described = cfg.param_scheduler
+    schedulers = []
+    for scheduler in described if isinstance(described, list) else [described]:
+        converted = dict(epoch_length=epoch_length) if 'convert_to_iter_based' in scheduler else {}
+        schedulers.append(
+            PARAM_SCHEDULERS.build(scheduler, default_args=dict(optimizer=optimizer, **converted))
+        )
     rates = []
-    for _ in range(epochs):
-        for _ in range(epoch_length):
-            rates.append(optimizer.param_groups[0]['lr'])
-            optimizer.step()
-            for scheduler in schedulers:
-                if not scheduler.by_epoch:
-                    scheduler.step()
+    for done in range(1, steps + 1):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
         for scheduler in schedulers:
-            if scheduler.by_epoch:
+            if not scheduler.by_epoch or done % epoch_length == 0:
                 scheduler.step()
     return rates
+
+
+def weight_decay(model: nn.Module, cfg: Config) -> dict[str, float]:
+    """Weight decay of every parameter, as the config's optimizer has it; one learning rate."""
+    kept = {k: v for k, v in cfg.optim_wrapper.items() if k in ('optimizer', 'paramwise_cfg')}
+    # The wrapper for mixed precision needs a GPU.
+    wrapper = build_optim_wrapper(model, dict(type='OptimWrapper', **kept))
+    groups = wrapper.optimizer.param_groups
+    assert {group['lr'] for group in groups} == {cfg.optim_wrapper.optimizer.lr}
+    decay = {id(p): group['weight_decay'] for group in groups for p in group['params']}
+    named = dict(model.named_parameters())
+    assert len(decay) == len(named)
+    return {name: decay[id(parameter)] for name, parameter in named.items()}
 
 
 def norms_of_backbone(model: nn.Module) -> set[str]:
@@ -60,3 +139,32 @@ def norms_of_backbone(model: nn.Module) -> set[str]:
         if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)
         for leaf in ('weight', 'bias')
     }
+
+
+def drop_rates(backbone: nn.Module) -> list[float]:
+    """Drop path of every block, in order."""
+    stages = [getattr(backbone, f'blocks{stage}') for stage in range(1, 5)]
+    return [getattr(block.drop_path, 'p', 0.0) for stage in stages for block in stage]
+
+
+def check_gradients(model: nn.Module, data: dict) -> None:
+    """See that one loss reaches every parameter."""
+    losses = model(**model.data_preprocessor(data, True), mode='loss')
+    loss, _ = model.parse_losses(losses)
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad, name
+        assert parameter.grad is not None, f'{name} is not used'
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+    model.zero_grad()
+
+
+def check_training(runner: Runner, steps: int) -> None:
+    """Train, and see that nearly every parameter changed and that all are finite."""
+    before = {name: p.detach().clone() for name, p in runner.model.named_parameters()}
+    runner.train()
+    assert runner.iter == steps
+    after = dict(runner.model.named_parameters())
+    assert all(p.isfinite().all() for p in after.values())
+    assert sum(not torch.equal(p, before[name]) for name, p in after.items()) > 0.9 * len(before)

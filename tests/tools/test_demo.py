@@ -180,7 +180,7 @@ def test_clips_and_single_frames(demo, commands, tmp_path, capsys) -> None:
     [
         'mask-rcnn_uniformer-mini-h_fpn_coco-digits',
         'uniformer-mini-g_fpn_ade20k-digits',
-        'td-hm_uniformer-mini_pose',
+        'td-hm_uniformer-mini_coco-people',
         'uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb',
     ],
 )
@@ -335,7 +335,7 @@ def test_pose_grid(repo_root, tmp_path) -> None:
     assert [len(found) for found in people.values()] == [2, 0]
 
     visualizer = grid.build_visualizer(
-        Config.fromfile(repo_root / 'configs/mini/td-hm_uniformer-mini_pose.py')
+        Config.fromfile(repo_root / 'configs/mini/td-hm_uniformer-mini_coco-people.py')
     )
     pictures = [grid.draw_image(visualizer, *item, 160, 0.3) for item in people.items()]
     assert [picture.shape for picture in pictures] == [(160, 200, 3)] * 2

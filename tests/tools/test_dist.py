@@ -202,7 +202,7 @@ def test_two_processes_train_a_pose_estimator(repo_root, tmp_path):
         'default_hooks.logger.interval=1',
         *BY_EPOCH,
     ]
-    said, parts = train_in_two(repo_root, tmp_path, 'td-hm_uniformer-mini_pose', options)
+    said, parts = train_in_two(repo_root, tmp_path, 'td-hm_uniformer-mini_coco-people', options)
     assert 'Epoch(train) [1][3/3]' in said
     assert 'coco/AP: ' in said
     assert 'find_unused_parameters=False' in said

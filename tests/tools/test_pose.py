@@ -14,7 +14,7 @@ from tiny_pose import DETECTIONS, make_pose
 
 pytest.importorskip('mmpose')
 
-CONFIG = Path(__file__).resolve().parents[2] / 'configs/mini/td-hm_uniformer-mini_pose.py'
+CONFIG = Path(__file__).resolve().parents[2] / 'configs/mini/td-hm_uniformer-mini_coco-people.py'
 TOOL = 'tools/inference/pose.py'
 
 

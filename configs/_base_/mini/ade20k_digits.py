@@ -1,11 +1,10 @@
-# What the mini segmentors share: tools/data/make_mini.py's digits, and a size for 2 CPU cores. Each
-# config puts these in their places, since two bases cannot both hold `model` or `train_dataloader`.
+# What the mini segmentors share: the paper's data and runtime on the digits of
+# tools/data/make_mini.py, at a size for 2 CPU cores.
+_base_ = ['../datasets/ade20k_512x512.py', '../runtimes/ade20k.py']
+
 digits_backbone = dict(
-    depths=(1, 2, 4, 1),
-    embed_dims=(32, 64, 128, 256),
-    head_dim=32,
-    drop_path_rate=0.0,
-    init_cfg=dict(checkpoint='work_dirs/demo/cls/classifier.pth'),
+    arch='mini',
+    init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/cls/classifier.pth'),
 )
 digits_size = (96, 96)
 
@@ -32,30 +31,48 @@ digits_dataset = dict(
 )
 
 # No flip: a mirrored digit is another sign or none.
-digits_train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='uniformer_mm.LoadLabelMap', num_classes=150),
+train_pipeline = [
+    *_base_.train_pipeline[:-5],  # the image and its labels
     dict(type='RandomResize', scale=(128, 96), ratio_range=(0.8, 1.2), keep_ratio=True),
     dict(type='RandomCrop', crop_size=digits_size, cat_max_ratio=0.75),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
 ]
-digits_train_dataset = dict(
-    **digits_dataset,
-    data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
-    pipeline=digits_train_pipeline,
-)
-digits_val_dataset = dict(
-    **digits_dataset,
-    data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
-)
-digits_test_resize = dict(type='Resize', scale=(128, 96), keep_ratio=True)
-digits_tta_resizes = [
+test_pipeline = [
+    _base_.test_pipeline[0],
+    dict(type='Resize', scale=(128, 96), keep_ratio=True),
+    *_base_.test_pipeline[2:],
+]
+tta_resizes = [
     dict(type='Resize', scale=(int(128 * r), int(96 * r)), keep_ratio=True)
     for r in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 ]
-digits_hooks = dict(
+tta_pipeline = [
+    _base_.tta_pipeline[0],
+    dict(type='TestTimeAug', transforms=[tta_resizes, *_base_.tta_pipeline[1].transforms[1:]]),
+]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=1,
+    dataset=dict(
+        **digits_dataset,
+        data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        **digits_dataset,
+        data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+
+default_hooks = dict(
     logger=dict(interval=20),
     checkpoint=dict(interval=150, max_keep_ckpts=2),
     visualization=dict(interval=1),
 )
+randomness = dict(seed=0)

@@ -1,15 +1,18 @@
-# What the mini detectors share: tools/data/make_mini.py's digits, and a size for 2 CPU cores. Each
-# config puts these in their places, since two bases cannot both hold `model` or `train_dataloader`.
+# What the mini detectors share: the paper's data, schedule and runtime on the digits of
+# tools/data/make_mini.py, at a size for 2 CPU cores. Each config puts the parts of the model in
+# their places, since two bases cannot both hold `model`.
+_base_ = [
+    '../datasets/coco_instance.py',
+    '../schedules/coco_1x_adamw.py',
+    '../runtimes/coco_det.py',
+]
+
 digits_model = dict(
     backbone=dict(
-        depths=(1, 2, 4, 1),
-        embed_dims=(32, 64, 128, 256),
-        head_dim=32,
-        drop_path_rate=0.0,
+        arch='mini',
         # The stage-3 map of a 128 x 160 image is 8 x 10: windows cut it, and cut it unevenly.
         window_size=4,
-        with_cp=False,
-        init_cfg=dict(checkpoint='work_dirs/demo/cls/classifier.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/cls/classifier.pth'),
     ),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
     # Anchors of half the size: digits of 18 to 88 pixels.
@@ -27,7 +30,14 @@ digits_rpn_train_cfg = dict(
     rpn=dict(sampler=dict(num=64)), rpn_proposal=dict(nms_pre=300, max_per_img=100)
 )
 
-digits_test_pipeline = [
+# No flip: a mirrored digit is another sign or none.
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='Resize', scale=(160, 128), keep_ratio=True),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(160, 128), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
@@ -36,7 +46,7 @@ digits_test_pipeline = [
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
     ),
 ]
-digits_dataset = dict(
+digits = dict(
     data_root='data/mini/coco',
     metainfo=dict(
         classes=tuple('0123456789'),
@@ -47,13 +57,23 @@ digits_dataset = dict(
         ],
     ),
 )
-digits_val_dataloader = dict(
-    num_workers=1, dataset=dict(**digits_dataset, pipeline=digits_test_pipeline)
-)
-digits_evaluator = dict(ann_file='data/mini/coco/annotations/instances_val2017.json')
+train_dataloader = dict(batch_size=4, dataset=dict(digits, pipeline=train_pipeline))
+val_dataloader = dict(num_workers=1, dataset=dict(digits, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file='data/mini/coco/annotations/instances_val2017.json')
+test_evaluator = val_evaluator
 
-digits_param_scheduler = [
+optim_wrapper = dict(
+    _delete_=True,
+    type='OptimWrapper',
+    optimizer=dict(_base_.optim_wrapper.optimizer, lr=1e-3),
+    paramwise_cfg=_base_.optim_wrapper.paramwise_cfg,
+)
+train_cfg = dict(max_epochs=4)
+param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=101),
     dict(type='MultiStepLR', begin=0, end=4, by_epoch=True, milestones=[3], gamma=0.1),
 ]
-digits_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2))
+auto_scale_lr = dict(base_batch_size=4)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2))
+randomness = dict(seed=0)

@@ -1,3 +1,19 @@
 _base_ = ['mmseg::_base_/default_runtime.py']
 
 custom_imports = dict(imports=['uniformer_mm'], allow_failed_imports=False)
+
+# All of them, since mmseg's runtime has none. The interval of checkpoints is the leaf's.
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, max_keep_ckpts=3, save_best='mIoU'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='SegVisualizationHook'),
+    # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
+    sync_buffers=dict(type='uniformer_mm.IterSyncBuffersHook'),
+    # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
+    checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
+    epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
+    finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
+)

@@ -3,7 +3,7 @@ _base_ = ['mmpose::_base_/default_runtime.py']
 custom_imports = dict(imports=['uniformer_mm'], allow_failed_imports=False)
 
 default_hooks = dict(
-    checkpoint=dict(interval=5, max_keep_ckpts=3),
+    checkpoint=dict(interval=5, max_keep_ckpts=3, save_best='coco/AP', rule='greater'),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU. Here
     # instead of in custom_hooks, where a list of the user's own would replace it.
     sync_buffers=dict(type='SyncBuffersHook'),
@@ -13,3 +13,6 @@ default_hooks = dict(
     finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
 )
 custom_hooks = []
+visualizer = dict(type='uniformer_mm.PoseLocalVisualizer')
+# Here and not in the schedule, since mmpose's runtime has the loops.
+train_cfg = dict(max_epochs=210, val_interval=10)

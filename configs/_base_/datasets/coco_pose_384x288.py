@@ -3,15 +3,14 @@ _base_ = ['./coco_pose_256x192.py']
 # (width, height). All that depends on them is written out again.
 codec = dict(type='MSRAHeatmap', input_size=(288, 384), heatmap_size=(72, 96), sigma=3)
 
-model = dict(head=dict(decoder=codec))
 train_pipeline = [
-    *_base_.train_pipeline[:-3],
+    *_base_.augmentation,
     dict(type='TopdownAffine', input_size=codec['input_size']),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs'),
 ]
 val_pipeline = [
-    *_base_.val_pipeline[:-2],
+    *_base_.val_pipeline[:2],
     dict(type='TopdownAffine', input_size=codec['input_size']),
     dict(type='PackPoseInputs'),
 ]

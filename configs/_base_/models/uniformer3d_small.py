@@ -1,7 +1,17 @@
 # UniFormer for clips as trained on Kinetics-400 (Li et al., UniFormer, TPAMI 2023, section 5.2).
 model = dict(
     type='Recognizer3D',
-    backbone=dict(type='uniformer_mm.UniFormer3D', arch='small', drop_path_rate=0.1),
+    backbone=dict(
+        type='uniformer_mm.UniFormer3D',
+        arch='small',
+        drop_path_rate=0.1,
+        # An image classifier: every kernel is repeated in time and divided by its length.
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://huggingface.co/Sense-X/uniformer_image/resolve/main/uniformer_small_in1k.pth',
+            inflate='average',
+        ),
+    ),
     cls_head=dict(
         type='I3DHead',
         num_classes=400,

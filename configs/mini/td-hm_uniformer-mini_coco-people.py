@@ -6,9 +6,7 @@ codec = dict(type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), si
 
 model = dict(
     backbone=dict(
-        depths=(1, 2, 4, 1),
-        embed_dims=(32, 64, 128, 256),
-        head_dim=32,
+        arch='mini',
         drop_path_rate=0.0,
         init_cfg=dict(checkpoint='work_dirs/demo/cls/classifier.pth'),
     ),

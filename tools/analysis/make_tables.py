@@ -1,0 +1,264 @@
+"""Write the result tables of the READMEs, whose one source are the metafiles of ``configs/``.
+
+A README has each table between ``<!-- table: NAME -->`` and ``<!-- /table -->``. What a table says
+about the recipe (drop path, batch, learning rate) is read from the configs.
+
+Examples:
+    python tools/analysis/make_tables.py
+    python tools/analysis/make_tables.py --check
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mmengine.config import Config
+
+REPO = Path(__file__).resolve().parents[2]
+MARKED = re.compile(r'(<!-- table: (\S+) -->\n).*?(<!-- /table -->)', re.DOTALL)
+HOSTS = {
+    'drive.google.com': 'Google Drive',
+    'huggingface.co': 'Hugging Face',
+    'download.openmmlab.com': 'OpenMMLab',
+}
+
+
+@cache
+def read_models(folder: str) -> dict[str, dict[str, Any]]:
+    """The models of ``configs/FOLDER/metafile.yml`` by name, in their order."""
+    text = (REPO / 'configs' / folder / 'metafile.yml').read_text()
+    return {model['Name']: model for model in yaml.safe_load(text)['Models']}
+
+
+@cache
+def read_config(path: str) -> Config:
+    """A config by its path in the repository."""
+    return Config.fromfile(REPO / path)
+
+
+def giga(model: Mapping[str, Any]) -> str:
+    """Our count of multiply-adds."""
+    value = model['Metadata']['FLOPs'] / 1e9
+    return f'{value:.2f} G' if value < 10 else f'{value:.1f} G'
+
+
+def metric(*names: str) -> Callable[[Mapping[str, Any]], str]:
+    """A column of published scores; where there are several names, with slashes between."""
+
+    def cell(model: Mapping[str, Any]) -> str:
+        scores = {k: v for result in model['Results'] for k, v in result['Metrics'].items()}
+        return ' / '.join(str(scores[name]) for name in names if name in scores)
+
+    return cell
+
+
+def part(pattern: str) -> Callable[[Mapping[str, Any]], str]:
+    """A column whose cell is what ``pattern`` finds in the name: its groups, with x between."""
+    return lambda model: ' x '.join(re.search(pattern, model['Name']).groups())
+
+
+def weights(model: Mapping[str, Any]) -> str:
+    """Links to what was released."""
+    urls = [url for url in (model.get('Weights'), *model.get('Other Weights', ())) if url]
+    links = [f'[{HOSTS[url.split("/")[2]]}]({url})' for url in urls]
+    return ', '.join(links) or 'never released'
+
+
+def batch_and_rate(model: Mapping[str, Any]) -> str:
+    """What an iteration learns from, on all GPUs, and the learning rate."""
+    cfg = read_config(model['Config'])
+    return f'{cfg.auto_scale_lr.base_batch_size}, {cfg.optim_wrapper.optimizer.lr:g}'
+
+
+COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    'model': lambda model: model['Metadata']['Model'],
+    'params': lambda model: f'{model["Metadata"]["Parameters"] / 1e6:.2f} M',
+    'FLOPs (published)': lambda model: f'{giga(model)} ({model["Metadata"]["Published GFLOPs"]})',
+    'config': lambda model: f'[config]({Path(model["Config"]).name})',
+    'weights': weights,
+    'top-1': metric('Top 1 Accuracy'),
+    'top-5': metric('Top 5 Accuracy'),
+    'mIoU': metric('mIoU'),
+    'multi-scale': metric('mIoU(ms+flip)'),
+    'box AP': metric('box AP'),
+    'mask AP': metric('mask AP'),
+    'AP': metric('AP'),
+    'AR': metric('AR'),
+    'AP / AR of mmpose': metric('AP (mmpose)', 'AR (mmpose)'),
+    'drop path': lambda m: str(read_config(m['Config']).model.backbone.drop_path_rate),
+    'batch, lr': batch_and_rate,
+    'schedule': lambda model: '3x + MS' if '-3x_' in model['Name'] else '1x',
+    'training': lambda m: f'of {m["Metadata"]["Model"][0]}, G' if '32_' in m['Name'] else 'its own',
+    'input': part(r'_coco-(\w+)$'),
+    'frames': part(r'_u(\d+)_'),
+    'frames x stride': part(r'_(\d+)x(\d+)x1_'),
+    'start': lambda model: re.search(r'_(\w+)-pre', model['Name'])[1].upper(),
+    'GPUs x videos': part(r'_(\d+)xb(\d+)-'),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of one README.
+
+    Attributes:
+        folder: Where its metafile is, below ``configs``.
+        names: Pattern of the names of its models.
+        columns: Names of :data:`COLUMNS`.
+    """
+
+    folder: str
+    names: str
+    columns: tuple[str, ...]
+
+    def __str__(self) -> str:
+        notes: list[str] = []
+        rows = []
+        for name, model in read_models(self.folder).items():
+            if fnmatch(name, self.names):
+                rows.append([self._cell(model, column, notes) for column in self.columns])
+        footnotes = [f'\n[{number}] {note}' for number, note in enumerate(notes, 1)]
+        return '\n'.join([*markdown(self.columns, rows), *footnotes])
+
+    @staticmethod
+    def _cell(model: Mapping[str, Any], column: str, notes: list[str]) -> str:
+        cell = COLUMNS[column](model)
+        note = model['Metadata'].get('Errata', {}).get(column.partition(' (')[0])
+        if note is None:
+            return cell
+        if note not in notes:
+            notes.append(note)
+        return f'{cell} [{notes.index(note) + 1}]'
+
+
+class Tasks:
+    """The table of the main README: the largest model of every task."""
+
+    ROWS = (
+        ('image classification', 'imagenet', 'uniformer-base_8xb128_in1k', 'top-1'),
+        (
+            'detection, instance segmentation',
+            'coco_det',
+            'cascade-mask-rcnn_uniformer-b-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_coco',
+            'box AP',
+            'mask AP',
+        ),
+        (
+            'semantic segmentation',
+            'ade20k',
+            'uniformer-b-g_upernet_8xb2-160k_ade20k-512x512',
+            'mIoU',
+        ),
+        ('human pose estimation', 'coco_pose', 'td-hm_uniformer-b-8xb32-210e_coco-448x320', 'AP'),
+        (
+            'action recognition',
+            'kinetics',
+            'uniformer-base_in1k-pre_32x4x1_8xb4-110e_kinetics400-rgb',
+            'top-1',
+        ),
+        (
+            'action recognition',
+            'something_something',
+            'uniformer-base_k600-pre_u32_8xb4-50e_sthv2-rgb',
+            'top-1',
+        ),
+    )
+
+    def __str__(self) -> str:
+        rows = []
+        for task, folder, name, *scores in self.ROWS:
+            model = read_models(folder)[name]
+            published = ', '.join(f'{score} {COLUMNS[score](model)}' for score in scores)
+            data = f'[{model["Metadata"]["Training Data"]}](configs/{folder}/README.md)'
+            cells = [COLUMNS[column](model) for column in ('model', 'params')]
+            rows.append(
+                [task, data, *cells, giga(model), published, f'[config]({model["Config"]})']
+            )
+        header = ('task', 'data', 'model', 'params', 'FLOPs', 'published score', 'config')
+        return '\n'.join(markdown(header, rows))
+
+
+HEAD, COST, TAIL = ('model',), ('params', 'FLOPs (published)'), ('config', 'weights')
+DETECTION = (*HEAD, 'schedule', *COST, 'box AP', 'mask AP', 'drop path', *TAIL)
+POSE = (*HEAD, 'input', *COST, 'AP', 'AR')
+KINETICS = (*HEAD, 'frames x stride', *COST, 'top-1', 'top-5', 'GPUs x videos', *TAIL)
+SOMETHING = (*HEAD, 'frames', 'start', *COST, 'top-1', 'top-5', 'drop path', *TAIL)
+SMALL_VIDEO = (*HEAD, 'frames x stride', *COST, 'top-1', *TAIL)
+TABLES: dict[str, Table | Tasks] = {
+    'tasks': Tasks(),
+    'imagenet': Table('imagenet', '*', (*HEAD, *COST, 'top-1', *TAIL)),
+    'mask-rcnn': Table('coco_det', 'mask-rcnn_*-h14_*', DETECTION),
+    'cascade-mask-rcnn': Table('coco_det', 'cascade-*', DETECTION),
+    'mask-rcnn-styles': Table('coco_det', 'mask-rcnn_*-s-[!h]*', DETECTION),
+    'fpn': Table('ade20k', '*_fpn_*', (*HEAD, *COST, 'mIoU', 'training', *TAIL)),
+    'upernet': Table(
+        'ade20k', '*_upernet_*', (*HEAD, *COST, 'mIoU', 'multi-scale', 'training', *TAIL)
+    ),
+    'pose': Table(
+        'coco_pose',
+        '*-[sb]-8xb*',
+        (*POSE, 'AP / AR of mmpose', 'batch, lr', 'drop path', *TAIL),
+    ),
+    'pose-styles': Table('coco_pose', '*-s-[hw]14-*', (*POSE, 'batch, lr', 'drop path', *TAIL)),
+    'kinetics400': Table('kinetics', '*_kinetics400-*', KINETICS),
+    'kinetics600': Table('kinetics', '*_kinetics600-*', KINETICS),
+    'sthv1': Table('something_something', '*_sthv1-*', SOMETHING),
+    'sthv2': Table('something_something', '*_sthv2-*', SOMETHING),
+    'ucf101': Table('ucf101', '*', SMALL_VIDEO),
+    'hmdb51': Table('hmdb51', '*', SMALL_VIDEO),
+}
+
+
+def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """The lines of a table."""
+    header = list(header)
+    lines = [f'| {" | ".join(cells)} |' for cells in (header, *rows)]
+    return [lines[0], '|' + '---|' * len(header), *lines[1:]]
+
+
+def fill(text: str) -> str:
+    """Put every marked table of a README in its place.
+
+    Args:
+        text: The README.
+
+    Returns:
+        The README with its tables as the metafiles have them.
+
+    Raises:
+        KeyError: If a marker names no table.
+    """
+    return MARKED.sub(lambda found: f'{found[1]}{TABLES[found[2]]}\n{found[3]}', text)
+
+
+def readmes() -> list[Path]:
+    """The files that may have tables."""
+    return [REPO / 'README.md', *sorted((REPO / 'configs').glob('*/README.md'))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--check', action='store_true', help='write nothing; fail if they differ')
+    args = parser.parse_args()
+    stale = [path for path in readmes() if fill(path.read_text()) != path.read_text()]
+    for path in stale:
+        if not args.check:
+            path.write_text(fill(path.read_text()))
+        print(f'{"differs" if args.check else "written"}: {path.relative_to(REPO)}')
+    if args.check and stale:
+        sys.exit('Run tools/analysis/make_tables.py.')
+
+
+if __name__ == '__main__':
+    main()
