@@ -1,5 +1,6 @@
 # COCO keypoints at an input of 256 x 192 (H x W): mmpose's loaders of td-hm_res50 with the authors'
 # augmentation.
+data_mode = 'topdown'  # for mmpose's inferencers
 codec = dict(type='MSRAHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 
 # In the authors' order. Stock mmpose has one step for shift, scale, rotation:
@@ -38,7 +39,7 @@ train_dataloader = dict(
     dataset=dict(
         type='CocoDataset',
         data_root='data/coco/',
-        data_mode='topdown',
+        data_mode=data_mode,
         ann_file='annotations/person_keypoints_train2017.json',
         data_prefix=dict(img='train2017/'),
         pipeline=train_pipeline,
@@ -53,7 +54,7 @@ val_dataloader = dict(
     dataset=dict(
         type='CocoDataset',
         data_root='data/coco/',
-        data_mode='topdown',
+        data_mode=data_mode,
         ann_file='annotations/person_keypoints_val2017.json',
         bbox_file='data/coco/person_detection_results/COCO_val2017_detections_AP_H_56_person.json',
         data_prefix=dict(img='val2017/'),
