@@ -1,6 +1,9 @@
 # COCO keypoints at an input of 256 x 192 (H x W): mmpose's loaders of td-hm_res50 with the authors'
 # augmentation.
-data_mode = 'topdown'  # for mmpose's inferencers
+# mmpose's inferencers read these two from the config itself.
+dataset_type = 'CocoDataset'
+data_mode = 'topdown'
+
 codec = dict(type='MSRAHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 
 # In the authors' order. Stock mmpose has one step for shift, scale, rotation:
@@ -37,7 +40,7 @@ train_dataloader = dict(
     persistent_workers=False,  # EpochSeedHook seeds the workers when they start
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='CocoDataset',
+        type=dataset_type,
         data_root='data/coco/',
         data_mode=data_mode,
         ann_file='annotations/person_keypoints_train2017.json',
@@ -52,7 +55,7 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='CocoDataset',
+        type=dataset_type,
         data_root='data/coco/',
         data_mode=data_mode,
         ann_file='annotations/person_keypoints_val2017.json',
