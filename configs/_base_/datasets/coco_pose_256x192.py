@@ -1,5 +1,9 @@
 # COCO keypoints at an input of 256 x 192 (H x W): mmpose's loaders of td-hm_res50 with the authors'
 # augmentation.
+# mmpose's inferencers look for these two.
+dataset_type = 'CocoDataset'
+data_mode = 'topdown'
+
 codec = dict(type='MSRAHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 
 # In the authors' order. Stock mmpose has one step for shift, scale, rotation:
@@ -36,9 +40,9 @@ train_dataloader = dict(
     persistent_workers=False,  # EpochSeedHook seeds the workers when they start
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='CocoDataset',
+        type=dataset_type,
         data_root='data/coco/',
-        data_mode='topdown',
+        data_mode=data_mode,
         ann_file='annotations/person_keypoints_train2017.json',
         data_prefix=dict(img='train2017/'),
         pipeline=train_pipeline,
@@ -51,9 +55,9 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='CocoDataset',
+        type=dataset_type,
         data_root='data/coco/',
-        data_mode='topdown',
+        data_mode=data_mode,
         ann_file='annotations/person_keypoints_val2017.json',
         bbox_file='data/coco/person_detection_results/COCO_val2017_detections_AP_H_56_person.json',
         data_prefix=dict(img='val2017/'),
