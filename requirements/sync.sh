@@ -74,10 +74,9 @@ if [[ $set == lock ]]; then
     exit
 fi
 
-ready=() tasks=(cls demo)
+ready=()
 tag=cp$(minor "$(usable && echo .venv/bin/python || echo "$base")" | tr -d ' ')
 if [[ $set == full ]]; then
-    tasks=(cls det seg pose video demo dev)
     shopt -s nullglob # wheels that somebody compiled: the lock file has no hash of them
     [[ -z $FIND_LINKS ]] || ready=("$FIND_LINKS"/{mmcv,xtcocotools}-*-"$tag"-*.whl)
     [[ -z $MMCV_WHEEL ]] || ready+=("$MMCV_WHEEL")
@@ -95,7 +94,7 @@ jobs=$(awk -v n="$(nproc)" '/MemAvailable/ {j = int($2 / 2^21); print j < 1 ? 1 
 export MAX_JOBS=${MAX_JOBS:-$jobs}
 
 if [[ $set == cls ]]; then
-    echo 'Setting up .venv for classification: 3 GB to download at the first time, 1 to 2 minutes.'
+    echo 'Setting up .venv for classification: 3 GB to download at the first time, about a minute.'
 elif [[ " ${ready[*]}" == */mmcv-* ]]; then
     echo "Setting up .venv for everything, with ${ready[*]}."
 else
@@ -119,5 +118,5 @@ $uv pip sync --require-hashes --build-constraints requirements/full.txt "${links
     --config-settings-package "mmcv:ops=$ops" .venv/lock.txt
 [[ ${#ready[@]} == 0 ]] || $uv pip install --no-config --no-deps "${ready[@]}"
 $uv pip install --quiet --no-deps --no-build-isolation --editable .
-.venv/bin/python tools/check_env.py --quiet --tasks "${tasks[@]}"
+[[ $set == cls ]] || .venv/bin/python tools/check_env.py --quiet # are the ops what torch needs?
 wanted >.venv/stamp

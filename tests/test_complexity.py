@@ -9,7 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from uniformer_mm.analysis.complexity import count_complexity, task_forward
+from uniformer_mm import cli
+from uniformer_mm.analysis.complexity import CLIP, DETECTOR, count_complexity
 from uniformer_mm.models import UniFormer
 
 
@@ -28,6 +29,9 @@ class Classifier(nn.Module):
 def cost(model: nn.Module, *size: int, device: str = 'meta'):
     return count_complexity(model, lambda m: m(torch.zeros(1, 3, *size, device=device)), device)
 
+
+CROP = dict(type='CenterCrop', crop_size=64)
+FRAMES = dict(type='uniformer_mm.DenseClipSample', clip_len=8)
 
 # Multiply-adds of the official networks, measured with torch's counter.
 PUBLISHED = {
@@ -81,7 +85,7 @@ def test_recognizer(arch):
         model = recognizer(num_classes, arch=arch)
         assert sum(p.numel() for p in model.parameters()) == params
     for frames, giga in by_frames.items():
-        result = count_complexity(model, *task_forward('mmaction', (frames, 224, 224)))
+        result = count_complexity(model, CLIP.forward((frames, 224, 224)))
         assert result.macs / 1e9 == pytest.approx(giga, rel=0.003)
 
 
@@ -98,27 +102,18 @@ def test_recognizer_options(options, params, giga):
         model = recognizer(arch=arch, **options)
         assert sum(p.numel() for p in model.parameters()) == expected
         if giga and arch == 'small':
-            result = count_complexity(model, *task_forward('mmaction', (16, 224, 224)))
+            result = count_complexity(model, CLIP.forward((16, 224, 224)))
             assert result.macs / 1e9 == pytest.approx(giga, rel=0.003)
-
-
-def stage3_attention(model, name: str) -> int:
-    """Multiply-adds of the two attention products of one block: all but its linear layers."""
-    modules = model.modules
-    return modules[name].macs - modules[f'{name}.qkv'].macs - modules[f'{name}.proj'].macs
-
-
-def test_attention_products_are_counted():
-    """2 N^2 C a block; N = 196 tokens of 320 channels in stage 3."""
-    assert stage3_attention(cost(Classifier('small'), 224, 224), 'backbone.blocks3.0.attn') == (
-        2 * 196**2 * 320
-    )
 
 
 def test_share_of_attention_at_1008():
     """Li et al., UniFormer, TPAMI 2023, section 4.3: over half is stage 3's attention products."""
     result = cost(Classifier('small'), 1008, 1008)
-    products = sum(stage3_attention(result, f'backbone.blocks3.{i}.attn') for i in range(8))
+    products = 0
+    for name in (f'backbone.blocks3.{i}.attn' for i in range(8)):
+        parts = (result.modules[f'{name}.{part}'].macs for part in ('qkv', 'proj'))
+        products += result.modules[name].macs - sum(parts)
+    assert products == 8 * 2 * (63 * 63) ** 2 * 320  # 2 N^2 C a block
     assert products / result.macs == pytest.approx(0.53, abs=0.01)
 
 
@@ -201,7 +196,7 @@ def test_children_of_an_uncalled_module():
 )
 def test_wrong_task_or_shape(scope, shape):
     with pytest.raises(ValueError, match='default_scope|takes a shape'):
-        task_forward(scope, shape)
+        cli.task_forward(scope, shape)
 
 
 def detector_cost(name: str, *size: int):
@@ -210,7 +205,7 @@ def detector_cost(name: str, *size: int):
     file = Path(mmdet.__file__).parent / f'.mim/configs/_base_/models/{name}.py'
     with torch.device('meta'), DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(Config.fromfile(file).model)
-    return count_complexity(model, *task_forward('mmdet', size))
+    return count_complexity(model, DETECTOR.forward(size))
 
 
 def test_two_stage_detector():
@@ -233,25 +228,44 @@ def test_single_stage_detector():
 
 
 @pytest.mark.slow
-def test_tool(run_tool, repo_root):
+@pytest.mark.parametrize(
+    ('config', 'args', 'shape', 'params', 'giga'),
+    [
+        ('imagenet/uniformer-small_8xb128_in1k', ('--shape', 192), [192, 192], 21_545_256, 2.64),
+        (
+            'kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb',
+            *((), [8, 224, 224], 21_400_400, 17.6),
+        ),
+    ],
+)
+def test_tool(run_tool, repo_root, config, args, shape, params, giga):
     """Its JSON is all that it prints."""
-    config = repo_root / 'configs/imagenet/uniformer-small_8xb128_in1k.py'
-    result = run_tool('tools/analysis/get_flops.py', config, '--shape', 192, '--json', '--depth', 1)
+    path = repo_root / f'configs/{config}.py'
+    result = run_tool('tools/analysis/get_flops.py', path, *args, '--json', '--depth', 1)
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
-    assert report['shape'] == [192, 192]
-    assert report['params'] == 21_545_256
-    assert report['modules']['head']['macs'] == 512_000
+    assert (report['shape'], report['params']) == (shape, params)
+    assert report['macs'] / 1e9 == pytest.approx(giga, rel=0.01)
     assert sum(m['macs'] for m in report['modules'].values()) == report['macs']
 
 
-@pytest.mark.slow
-def test_tool_takes_the_view_of_a_video_config(run_tool, repo_root):
-    name = 'uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb.py'
-    result = run_tool(
-        'tools/analysis/get_flops.py', repo_root / 'configs/kinetics' / name, '--json'
-    )
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout)
-    assert (report['shape'], report['params']) == ([8, 224, 224], 21_400_400)
-    assert report['macs'] / 1e9 == pytest.approx(17.6, rel=0.003)
+@pytest.mark.parametrize(
+    ('scope', 'entries', 'shape'),
+    [
+        ('mmpose', dict(codec=dict(input_size=(192, 256))), (256, 192)),
+        ('mmpretrain', dict(test_dataloader=dict(dataset=dict(pipeline=[CROP]))), (64, 64)),
+        (
+            'mmaction',
+            dict(test_dataloader=dict(dataset=dict(pipeline=[FRAMES, CROP]))),
+            (8, 64, 64),
+        ),
+        ('mmaction', {}, (16, 224, 224)),
+        ('mmdet', {}, (800, 1280)),
+        ('mmseg', {}, (512, 2048)),
+    ],
+)
+def test_size_of_a_config(scope, entries, shape):
+    """Its own, or the papers'."""
+    cfg = Config(dict(entries, default_scope=scope))
+    library = cli.library_of(cfg)
+    assert (library.own_size(cfg) or library.paper_size) == shape

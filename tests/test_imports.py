@@ -14,7 +14,7 @@ LAYERS = (
     {'version', 'errors', 'architectures', 'compat', 'registry'},
     {'checkpoints'},
     {'models'},
-    {'datasets', 'engine', 'analysis'},
+    {'datasets', 'engine', 'analysis', 'visualization'},
     {'cli'},
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -13,8 +13,8 @@ from paper_configs import (
     built_model,
     check_gradients,
     check_training,
-    leaves,
     learning_rates,
+    leaves,
     norms_of_backbone,
     read_config,
     slow_unless,
@@ -60,10 +60,7 @@ GOLDEN = {
 }
 
 
-@pytest.mark.parametrize(
-    'case',
-    [c if c == 'small_global_odd_150x203' else pytest.param(c, marks=pytest.mark.slow) for c in GOLDEN],
-)
+@pytest.mark.parametrize('case', slow_unless({'small_global_odd_150x203'}, GOLDEN))
 @torch.no_grad()
 def test_backbones_equal_the_original_ones(case, golden_dense) -> None:
     golden = next(c for c in golden_dense['cases'] if c['name'] == case)
@@ -149,14 +146,10 @@ def test_schedule(name, length) -> None:
     assert rates == pytest.approx([expected(i) for i in range(len(rates))], **tolerance)
 
 
-@pytest.mark.parametrize(
-    'name',
-    [
-        f'ade20k/uniformer-s-h14_{FPN}',
-        pytest.param(S_UPERNET, marks=pytest.mark.slow),
-        pytest.param(S_UPERNET.replace('-s-', '-b-'), marks=pytest.mark.slow),
-    ],
-)
+H_FPN, B_UPERNET = S_FPN.replace('-g_', '-h14_'), S_UPERNET.replace('-s-', '-b-')
+
+
+@pytest.mark.parametrize('name', slow_unless({Path(H_FPN).stem}, [H_FPN, S_UPERNET, B_UPERNET]))
 def test_gradients_reach_every_parameter(name) -> None:
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample

@@ -1,261 +1,164 @@
 """The mini configs are the paper's pipelines, smaller, and run on the made data."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from mini_run import build, changed
-from mmdet.registry import MODELS
-from mmengine.config import Config
+from paper_configs import CONFIGS, built_model, leaves, read_config, slow_unless
+from paper_configs import build as build_module
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-MINI = CONFIGS / 'mini/uniformer-mini_1xb32_digits.py'
-DETECTORS = {
-    'mask-rcnn': (
-        CONFIGS / 'mini/mask-rcnn_uniformer-mini-h_fpn_coco-digits.py',
-        CONFIGS / 'coco_det/mask-rcnn_uniformer-s-h14_fpn_amp-1x_coco.py',
-    ),
-    'cascade-mask-rcnn': (
-        CONFIGS / 'mini/cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits.py',
-        CONFIGS
-        / 'coco_det/cascade-mask-rcnn_uniformer-s-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py',
-    ),
-}
+# For each the paper's config, and what the model and the optimizer have otherwise than there.
+CHANGES = json.loads((Path(__file__).parents[1] / 'data/mini_changes.json').read_text())
+CLASSIFIER = 'uniformer-mini_1xb32_digits'
+MASK_RCNN = 'mask-rcnn_uniformer-mini-h_fpn_coco-digits'
+POSE = 'td-hm_uniformer-mini_coco-people'
+SOMETHING = 'uniformer-mini_u16_1xb8_sthv2-digits-rgb'
+FPN, UPERNET = (f'uniformer-mini-g_{head}_ade20k-digits' for head in ('fpn', 'upernet'))
+# Arguments of a step that follow from the size.
+SIZES = {'scale', 'scales', 'crop_size', 'frame_interval', 'transforms', 'input_size', 'encoder'}
 
 
-def test_steps_of_the_paper_are_all_there() -> None:
-    paper = Config.fromfile(CONFIGS / 'imagenet/uniformer-small_8xb128_in1k.py')
-    mini = Config.fromfile(MINI)
+def test_every_mini_config_is_compared() -> None:
+    assert {path.stem for path in leaves('mini')} == set(CHANGES)
 
-    def kinds(cfg: Config, loader: str) -> list[str]:
-        return [step.type for step in cfg[loader].dataset.pipeline]
 
-    assert kinds(mini, 'val_dataloader') == kinds(paper, 'val_dataloader')
-    assert [kind for kind in kinds(paper, 'train_dataloader') if kind != 'RandomFlip'] == kinds(
-        mini, 'train_dataloader'
+@pytest.mark.parametrize('name', CHANGES)
+def test_only_data_size_and_schedule_differ(name) -> None:
+    change = CHANGES[name]
+    mini, paper = read_config(f'mini/{name}'), read_config(change['paper'])
+    assert sorted(changed(mini, paper, 'model')) == change['model']
+    assert sorted(changed(mini, paper, 'optim_wrapper')) == change['optim_wrapper']
+    ours, theirs = (
+        [scheduler.type for scheduler in schedulers]
+        for schedulers in (as_list(mini.param_scheduler), as_list(paper.param_scheduler))
     )
-    for part in ('backbone', 'neck', 'head'):
-        assert mini.model[part].type == paper.model[part].type
-    assert mini.model.head.loss == paper.model.head.loss
-    assert mini.model.train_cfg.augments == paper.model.train_cfg.augments
-    assert mini.train_dataloader.sampler.type == paper.train_dataloader.sampler.type
-    assert mini.optim_wrapper.paramwise_cfg == paper.optim_wrapper.paramwise_cfg
-    assert mini.param_scheduler.type == paper.param_scheduler.type
-    assert mini.custom_hooks[0].type == paper.custom_hooks[0].type
-    assert mini.param_scheduler.T_max == mini.train_cfg.max_epochs
-
-
-def test_trains_and_tests(mini_data, tmp_path) -> None:
-    root = mini_data('imagenet', train=64, val=20)
-    options = {'train_cfg.max_epochs': 2, 'train_dataloader.num_workers': 0}
-    for split in ('train', 'val', 'test'):
-        options[f'{split}_dataloader.dataset.data_root'] = str(root)
-        options[f'{split}_dataloader.num_workers'] = 0
-    runner = build(MINI, options, tmp_path)
-    runner.train()
-    assert runner.iter == 4
-    assert runner.train_dataloader.dataset.metainfo['classes'] == tuple('0123456789')
-    assert sum(p.numel() for p in runner.model.parameters()) == 1_868_298
-    metrics = runner.test()
-    assert set(metrics) == {'accuracy/top1', 'accuracy/top5'}
-    assert (tmp_path / 'epoch_2.pth').is_file()
-
-
-@pytest.mark.parametrize(('mini', 'paper'), DETECTORS.values(), ids=DETECTORS)
-def test_detectors_are_the_papers(mini, paper) -> None:
-    mini, paper = Config.fromfile(mini), Config.fromfile(paper)
-    is_cascade = mini.model.type == 'CascadeRCNN'
-    sizes = {
-        *(f'backbone.{key}' for key in ('depths', 'embed_dims', 'head_dim', 'window_size')),
-        *('backbone.drop_path_rate', 'backbone.with_cp', 'backbone.init_cfg.checkpoint'),
-        *('neck.in_channels', 'neck.out_channels'),
-        *('rpn_head.in_channels', 'rpn_head.feat_channels', 'rpn_head.anchor_generator.scales'),
-        *(f'roi_head.{branch}_roi_extractor.out_channels' for branch in ('bbox', 'mask')),
-        *(f'roi_head.{branch}_roi_extractor.finest_scale' for branch in ('bbox', 'mask')),
-        *(f'roi_head.bbox_head.{key}' for key in ('in_channels', 'fc_out_channels', 'num_classes')),
-        *(f'roi_head.mask_head.{k}' for k in ('in_channels', 'conv_out_channels', 'num_classes')),
-        *(['roi_head.bbox_head.conv_out_channels'] if is_cascade else []),
-        *('train_cfg.rpn.sampler.num', 'train_cfg.rcnn.sampler.num'),
-        *('train_cfg.rpn_proposal.nms_pre', 'train_cfg.rpn_proposal.max_per_img'),
-        *('test_cfg.rpn.nms_pre', 'test_cfg.rpn.max_per_img', 'test_cfg.rcnn.max_per_img'),
-    }
-    assert changed(mini, paper, 'model') == sizes
-    assert changed(mini, paper, 'optim_wrapper') == {'type', 'loss_scale', 'optimizer.lr'}
-    assert [s.type for s in mini.param_scheduler] == [s.type for s in paper.param_scheduler]
-    assert mini.param_scheduler[1].end == mini.train_cfg.max_epochs
-
-    def kinds(cfg: Config, loader: str) -> list[str]:
-        steps = [step.type for step in cfg[loader].dataset.pipeline]
-        return [step for step in steps if step != 'RandomFlip']
-
+    assert ours == theirs
+    last = as_list(mini.param_scheduler)[-1]
+    end = last.T_max if 'T_max' in last else last.end
+    length = mini.train_cfg.get('max_epochs') or mini.train_cfg.max_iters
+    assert end == length + (last.type == 'PolyLR')  # which reaches its end one iteration early
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        assert kinds(mini, loader) == kinds(paper, loader)
-        assert mini[loader].dataset.type == paper[loader].dataset.type
-        assert mini[loader].dataset.ann_file == paper[loader].dataset.ann_file
-    assert mini.test_evaluator.metric == paper.test_evaluator.metric == ['bbox', 'segm']
+        ours, theirs = mini[loader].dataset, paper[loader].dataset
+        steps = [step.type for step in theirs.pipeline if step.type not in ('RandomFlip', 'Flip')]
+        found = [step.type for step in ours.pipeline]
+        assert [step for step in found if step != 'RandomFlip'] == steps
+        assert ours.get('ann_file') == theirs.get('ann_file') or name == CLASSIFIER
+        assert mini[loader].sampler.type == paper[loader].sampler.type
+    assert mini.test_evaluator.get('metric') == paper.test_evaluator.get('metric')
+
+
+def as_list(node: Any) -> list:
+    return node if isinstance(node, list) else [node]
+
+
+@pytest.mark.parametrize('name', [FPN, UPERNET])
+def test_views_of_the_segmentors_are_the_papers(name) -> None:
+    mini, paper = read_config(f'mini/{name}'), read_config(CHANGES[name]['paper'])
+    ours, theirs = (cfg.tta_pipeline[1].transforms for cfg in (mini, paper))
+    assert len(ours[0]) == len(theirs[0]) == 6
+    assert ours[1:] == theirs[1:]
+    for loader in (mini.train_dataloader, mini.val_dataloader):
+        assert loader.dataset.reduce_zero_label
+        assert len(loader.dataset.metainfo.classes) == len(loader.dataset.metainfo.palette) == 150
+
+
+@pytest.mark.parametrize('name', [n for n in CHANGES if n.endswith('-rgb')])
+def test_steps_of_the_video_networks_are_the_papers(name) -> None:
+    """But for sizes and for the flip, since a mirrored clip is of another class."""
+    mini, paper = read_config(f'mini/{name}'), read_config(CHANGES[name]['paper'])
+    for split in ('train', 'val', 'test'):
+        ours, theirs = (cfg[f'{split}_dataloader'].dataset for cfg in (mini, paper))
+        steps = [
+            [{k: v for k, v in step.items() if k not in SIZES} for step in dataset.pipeline]
+            for dataset in (ours, theirs)
+        ]
+        assert steps[0] == [step for step in steps[1] if step['type'] != 'Flip']
+        assert {**ours, 'pipeline': 0, 'data_root': 0} == {**theirs, 'pipeline': 0, 'data_root': 0}
 
 
 def test_windows_matter_on_the_mini_maps() -> None:
     """The stage-3 map of an image is larger than a window and no multiple of it."""
-    backbone = Config.fromfile(DETECTORS['mask-rcnn'][0]).model.backbone
-    model = MODELS.build({**backbone, 'init_cfg': None})
+    backbone = read_config(f'mini/{MASK_RCNN}').model.backbone
+    model = build_module({**backbone, 'init_cfg': None}, 'mmdet')
     image = torch.rand(1, 3, 128, 160)
     maps = model(image)
     assert maps[2].shape[2:] == (8, 10)
-    assert model.blocks3[0].window_size == 4
     assert [block.window_size for block in model.blocks3] == [4, 4, 4, 0]
     model.set_stage3_style('global')
     assert not torch.allclose(model(image)[2], maps[2], atol=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', DETECTORS)
-def test_detectors_train_and_test(name, mini_data, classifier, tmp_path) -> None:
-    root = mini_data('coco', train=4, val=3)
-    options = {
-        'model.backbone.init_cfg.checkpoint': str(classifier),
-        'model.test_cfg.rcnn.score_thr': 0.0,
-        'train_cfg.max_epochs': 1,
-        'train_cfg.val_interval': 1,
-        'train_dataloader.batch_size': 2,
-        'default_hooks.logger.interval': 1,
-    }
-    for split in ('train', 'val', 'test'):
-        options[f'{split}_dataloader.num_workers'] = 0
-        options[f'{split}_dataloader.dataset.data_root'] = str(root)
-    for split in ('val', 'test'):
-        ann_file = root / 'annotations/instances_val2017.json'
-        options[f'{split}_evaluator.ann_file'] = str(ann_file)
-    runner = build(DETECTORS[name][0], options, tmp_path)
-    runner.train()
-    assert runner.iter in (2, 3)  # two orientations, batches of one
-    assert (tmp_path / 'epoch_1.pth').is_file()
-    start = torch.load(classifier)['state_dict']['backbone.blocks3.0.attn.qkv.weight']
-    trained = runner.model.backbone.blocks3[0].attn.qkv.weight
-    assert torch.allclose(trained, start, atol=0.01)
-    assert not torch.equal(trained, start)
-    metrics = runner.test()
-    assert {'coco/bbox_mAP_50', 'coco/segm_mAP_50'} <= set(metrics)
+def test_size_of_the_classifier() -> None:
+    model = built_model(f'mini/{CLASSIFIER}')
+    assert sum(p.numel() for p in model.parameters()) == 1_868_298
 
 
-SEGMENTORS = {
-    'fpn': 'uniformer-s-g_fpn_8xb4-80k_ade20k-512x512',
-    'upernet': 'uniformer-s-g_upernet_8xb2-160k_ade20k-512x512',
+EPOCH = {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1}
+ITERATIONS = {
+    'train_cfg.max_iters': 2,
+    'train_cfg.val_interval': 2,
+    'default_hooks.checkpoint.interval': 2,
+}
+BOXES = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
+# Data set and its numbers of samples, batch, options, and what a test gives.
+RUNS = {
+    CLASSIFIER: ('imagenet', (64, 20), 32, EPOCH, {'accuracy/top1', 'accuracy/top5'}),
+    **{
+        name: (
+            'coco',
+            (4, 3),
+            2,
+            {**EPOCH, 'model.test_cfg.rcnn.score_thr': 0.0},
+            {'coco/bbox_mAP_50', 'coco/segm_mAP_50'},
+        )
+        for name in (MASK_RCNN, f'cascade-{MASK_RCNN}')
+    },
+    **{name: ('ade', (6, 3), 2, ITERATIONS, {'aAcc', 'mIoU', 'mAcc'}) for name in (FPN, UPERNET)},
+    POSE: ('pose', (6, 4), 4, EPOCH, {'coco/AP'}),
+    SOMETHING: ('something', (8, 4), 4, EPOCH, {'acc/top1'}),  # Kinetics: see test_mini_video
 }
 
 
-def segmentor(name: str) -> Path:
-    return CONFIGS / f'mini/uniformer-mini-g_{name}_ade20k-digits.py'
-
-
-@pytest.mark.parametrize('name', SEGMENTORS)
-def test_segmentors_are_the_papers(name) -> None:
-    mini = Config.fromfile(segmentor(name))
-    paper = Config.fromfile(CONFIGS / f'ade20k/{SEGMENTORS[name]}.py')
-    backbone = ('depths', 'embed_dims', 'head_dim', 'drop_path_rate', 'init_cfg.checkpoint')
-    sizes = {
-        *(f'backbone.{key}' for key in backbone),
-        'data_preprocessor.size',
-        *('decode_head.in_channels', 'decode_head.channels'),
-        *(
-            ('neck.in_channels', 'neck.out_channels')
-            if name == 'fpn'
-            else ('auxiliary_head.in_channels', 'auxiliary_head.channels')
-        ),
-    }
-    assert changed(mini, paper, 'model') == sizes
-    slower = {'paramwise_cfg.custom_keys.backbone.lr_mult'} if name == 'fpn' else set()
-    assert changed(mini, paper, 'optim_wrapper') == {'optimizer.lr', *slower}
-    assert changed(mini, paper, 'train_cfg') == {'max_iters', 'val_interval'}
-    assert [s.type for s in mini.param_scheduler] == [s.type for s in paper.param_scheduler]
-    assert mini.param_scheduler[1].end - mini.train_cfg.max_iters == (name == 'upernet')
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        steps = [step.type for step in paper[loader].dataset.pipeline if step.type != 'RandomFlip']
-        assert [step.type for step in mini[loader].dataset.pipeline] == steps
-        assert mini[loader].dataset.data_prefix == paper[loader].dataset.data_prefix
-        assert mini[loader].dataset.reduce_zero_label
-        assert len(mini[loader].dataset.metainfo.classes) == 150
-        assert len(mini[loader].dataset.metainfo.palette) == 150
-    augment, paper_augment = (cfg.tta_pipeline[1].transforms for cfg in (mini, paper))
-    assert len(augment[0]) == len(paper_augment[0]) == 6
-    assert augment[1:] == paper_augment[1:]
-    assert mini.test_evaluator == paper.test_evaluator
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', SEGMENTORS)
-def test_segmentors_train_and_test(name, mini_data, classifier, tmp_path) -> None:
-    root = mini_data('ade', train=6, val=3)
-    options = {
-        'model.backbone.init_cfg.checkpoint': str(classifier),
-        'train_cfg.max_iters': 2,
-        'train_cfg.val_interval': 2,
-        'train_dataloader.batch_size': 2,
-        'default_hooks.checkpoint.interval': 2,
-    }
+@pytest.mark.parametrize('name', slow_unless({CLASSIFIER}, RUNS))
+def test_trains_and_tests(name, mini_data, classifier, tmp_path) -> None:
+    data, (train, val), batch, options, metrics = RUNS[name]
+    root = mini_data(data, train=train, val=val)
+    options = {**options, 'train_dataloader.batch_size': batch}
+    annotations = {'coco': 'instances', 'pose': 'person_keypoints'}.get(data)
     for split in ('train', 'val', 'test'):
         options[f'{split}_dataloader.num_workers'] = 0
         options[f'{split}_dataloader.dataset.data_root'] = str(root)
-    runner = build(segmentor(name), options, tmp_path)
+        if annotations and split != 'train':
+            file = root / f'annotations/{annotations}_val2017.json'
+            options[f'{split}_evaluator.ann_file'] = str(file)
+        if data == 'pose' and split != 'train':
+            options[f'{split}_dataloader.dataset.bbox_file'] = str(root / BOXES)
+    if name != CLASSIFIER:
+        options['model.backbone.init_cfg.checkpoint'] = str(classifier)
+    runner = build(CONFIGS / f'mini/{name}.py', options, tmp_path)
     runner.train()
-    assert (tmp_path / 'iter_2.pth').is_file()
-    assert {'aAcc', 'mIoU', 'mAcc'} <= set(runner.test())
-    # The same weights, in windows smaller than the map.
-    image = torch.rand(1, 3, 96, 128)
-    runner.model.eval()
-    outputs = []
+    assert list(tmp_path.glob('*_[12].pth'))
+    if name != CLASSIFIER:
+        key = 'blocks3.0.attn.qkv.weight'
+        start = torch.load(classifier)['state_dict'][f'backbone.{key}']
+        trained = runner.model.backbone.get_parameter(key)
+        assert torch.allclose(trained, start, atol=0.01)
+        assert not torch.equal(trained, start)
+    assert metrics <= runner.test().keys()
+
+
+@pytest.mark.parametrize('name', [FPN, UPERNET])
+def test_one_segmentor_tests_in_every_style(name) -> None:
+    """The same weights, in windows smaller than the map."""
+    cfg = read_config(f'mini/{name}')
+    cfg.model.backbone.init_cfg = None
+    model = build_module(cfg.model, 'mmseg').eval()
+    image, outputs = torch.rand(1, 3, 96, 128), []
     for style in ('global', 'hybrid'):
-        runner.model.backbone.set_stage3_style(style, 4)
-        outputs.append(runner.model(image, mode='tensor'))
+        model.backbone.set_stage3_style(style, 4)
+        outputs.append(model(image, mode='tensor'))
     assert outputs[0].shape == outputs[1].shape == (1, 150, 24, 32)
     assert not torch.allclose(*outputs, atol=1e-5)
-
-
-POSE = CONFIGS / 'mini/td-hm_uniformer-mini_coco-people.py'
-
-
-def test_pose_estimator_is_the_papers() -> None:
-    mini = Config.fromfile(POSE)
-    paper = Config.fromfile(CONFIGS / 'coco_pose/td-hm_uniformer-s-8xb128-210e_coco-256x192.py')
-    assert changed(mini, paper, 'model') == {
-        *(f'backbone.{key}' for key in ('depths', 'embed_dims', 'head_dim', 'drop_path_rate')),
-        *('backbone.init_cfg.checkpoint', 'head.in_channels', 'head.deconv_out_channels'),
-        *(f'head.decoder.{key}' for key in ('input_size', 'heatmap_size', 'sigma')),
-    }
-    assert changed(mini, paper, 'optim_wrapper') == {'type', 'loss_scale'}
-    assert [s.type for s in mini.param_scheduler] == [s.type for s in paper.param_scheduler]
-    assert mini.param_scheduler[1].end == mini.train_cfg.max_epochs
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        ours, theirs = mini[loader].dataset, paper[loader].dataset
-        assert [step.type for step in ours.pipeline] == [step.type for step in theirs.pipeline]
-        assert (ours.type, ours.ann_file) == (theirs.type, theirs.ann_file)
-    assert mini.test_dataloader.dataset.bbox_file.endswith(
-        paper.test_dataloader.dataset.bbox_file.removeprefix('data/coco')
-    )
-
-
-@pytest.mark.slow
-def test_pose_estimator_trains_and_tests(mini_data, classifier, tmp_path) -> None:
-    root = mini_data('pose', train=6, val=4)
-    options = {
-        'model.backbone.init_cfg.checkpoint': str(classifier),
-        'train_cfg.max_epochs': 1,
-        'train_cfg.val_interval': 1,
-        'train_dataloader.batch_size': 4,
-    }
-    (boxes,) = (root / 'person_detection_results').iterdir()
-    for split in ('train', 'val', 'test'):
-        options[f'{split}_dataloader.num_workers'] = 0
-        options[f'{split}_dataloader.dataset.data_root'] = str(root)
-    for split in ('val', 'test'):
-        ann_file = root / 'annotations/person_keypoints_val2017.json'
-        options[f'{split}_evaluator.ann_file'] = str(ann_file)
-        options[f'{split}_dataloader.dataset.bbox_file'] = str(boxes)
-    runner = build(POSE, options, tmp_path)
-    runner.train()
-    assert (tmp_path / 'epoch_1.pth').is_file()
-    start = torch.load(classifier)['state_dict']['backbone.blocks3.0.attn.qkv.weight']
-    trained = runner.model.backbone.blocks3[0].attn.qkv.weight
-    assert torch.allclose(trained, start, atol=0.01)
-    assert not torch.equal(trained, start)
-    assert 0 <= runner.test()['coco/AP'] <= 1

@@ -1,4 +1,4 @@
-"""The mini video configs: the paper's, smaller; they train, resume, and test many views."""
+"""The mini video configs train, resume, and test many views."""
 
 import json
 from collections.abc import Callable
@@ -8,44 +8,16 @@ from typing import Any
 import pytest
 import torch
 from loss_recorder import LossRecorder
-from mini_run import build, changed
+from mini_run import build
 from mmaction.apis.inferencers import MMAction2Inferencer
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 from mmengine.runner import Runner
+from paper_configs import CONFIGS
 
 from uniformer_mm.registry import MODELS
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 KINETICS = CONFIGS / 'mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
-SOMETHING = CONFIGS / 'mini/uniformer-mini_u16_1xb8_sthv2-digits-rgb.py'
-PAPERS = {
-    KINETICS: CONFIGS / 'kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb.py',
-    SOMETHING: CONFIGS / 'something_something/uniformer-small_k400-pre_u16_8xb4-50e_sthv2-rgb.py',
-}
-
-
-@pytest.mark.parametrize(('mini', 'paper'), PAPERS.items(), ids=['kinetics', 'something'])
-def test_only_data_size_and_schedule_differ(mini, paper) -> None:
-    mini, paper = Config.fromfile(mini), Config.fromfile(paper)
-    assert changed(mini, paper, 'model') == {
-        *(f'backbone.{key}' for key in ('depths', 'embed_dims', 'head_dim', 'drop_path_rate')),
-        'backbone.init_cfg.checkpoint',
-        *('cls_head.num_classes', 'cls_head.in_channels'),
-        'data_preprocessor.blending.num_classes',
-    }
-    assert changed(mini, paper, 'optim_wrapper') == {'type', 'loss_scale', 'optimizer.lr'}
-    assert changed(mini, paper, 'param_scheduler') <= {'T_max', 'warmup'}
-    assert mini.param_scheduler.T_max == mini.train_cfg.max_epochs
-    sizes = {'scale', 'crop_size', 'frame_interval'}
-    for split in ('train', 'val', 'test'):
-        ours, theirs = (cfg[f'{split}_dataloader'].dataset for cfg in (mini, paper))
-        steps = [
-            [{k: v for k, v in step.items() if k not in sizes} for step in dataset.pipeline]
-            for dataset in (ours, theirs)
-        ]
-        assert steps[0] == [step for step in steps[1] if step['type'] != 'Flip']
-        assert {**ours, 'pipeline': 0, 'data_root': 0} == {**theirs, 'pipeline': 0, 'data_root': 0}
 
 
 @pytest.fixture
@@ -89,30 +61,6 @@ def test_a_resumed_run_has_the_losses_of_one_that_went_on(make_runner, classifie
     assert losses_of(resumed) == losses[3:]
     assert {'acc/top1', 'acc/top5', 'acc/mean1'} <= resumed.test().keys()
 
-
-@pytest.mark.slow
-def test_raw_frames_train_and_test(mini_data, make_runner, tmp_path) -> None:
-    """Something-Something's recipe from the weights of a recognizer of the same classes."""
-    weights = tmp_path / 'recognizer.pth'
-    torch.save(dict(state_dict=make_runner().model.state_dict(), meta={}), weights)
-    root = mini_data('something', train=8, val=4)
-    options = {
-        'model.backbone.init_cfg.checkpoint': str(weights),
-        'train_dataloader.batch_size': 4,
-        'train_cfg.max_epochs': 1,
-    }
-    for split in ('train', 'val', 'test'):
-        options[f'{split}_dataloader.num_workers'] = 0
-        options[f'{split}_dataloader.dataset.data_root'] = str(root)
-    runner = build(SOMETHING, options, tmp_path / 'something')
-    runner.train()
-    assert runner.iter == 2
-    assert 'acc/top1' in runner.test()
-
-
-# -------------------------------------------------------------------------------------------------
-# Many clips and crops
-# -------------------------------------------------------------------------------------------------
 
 VIEWS = {'4x1': (4, 'CenterCrop'), '1x3': (1, 'ThreeCrop'), '5x3': (5, 'ThreeCrop')}
 

@@ -16,9 +16,19 @@ from typing import Any
 import make_tables
 import pytest
 import yaml
-from paper_configs import CONFIGS, cost_of, leaves, read_config, slow_unless
+from paper_configs import (
+    CONFIGS,
+    built_model,
+    cost_of,
+    drop_rates,
+    leaves,
+    read_config,
+    slow_unless,
+)
+from torch import nn
 
 from uniformer_mm import cli
+from uniformer_mm.checkpoints import resolve
 
 RECIPES = [
     recipe
@@ -81,6 +91,16 @@ def test_recipe(path) -> None:
         key: (found[key], recipe[key]) for key in recipe if not is_same(found[key], recipe[key])
     }
     assert not wrong, '(found, stated)'
+
+
+def test_initial_weights_can_be_fetched() -> None:
+    """Released files are named; those that a program cannot fetch are expected in ``weights/``."""
+    starts = {
+        read_config(path).model.backbone.get('init_cfg', {}).get('checkpoint') for path in LEAVES
+    }
+    for start in starts - {None}:
+        resolved = resolve(start)
+        assert resolved.startswith('https://') or resolved == f'weights/{Path(start).name}'
 
 
 @pytest.mark.parametrize('pattern', [pattern for pattern, _ in RECIPES])
@@ -171,6 +191,23 @@ def views_of(cfg) -> int:
     steps = cfg.test_dataloader.dataset.pipeline
     clips = math.prod(step.get('num_clips', 1) for step in steps if 'clip_len' in step)
     return clips * (3 if any(step.type == 'ThreeCrop' for step in steps) else 1)
+
+
+@pytest.mark.parametrize('path', slow_unless(FAST, LEAVES))
+def test_blocks(path) -> None:
+    """What the recipe means: drop path grows evenly, and windows are where the style has them."""
+    model, cfg = built_model(path).backbone, read_config(path).model.backbone
+    rates = drop_rates(model)
+    last = len(rates) - 1
+    assert rates == pytest.approx([cfg.drop_path_rate * i / last for i in range(len(rates))])
+    assert len(rates) in (18, 20, 40)
+    window, depth = cfg.get('window_size', 14), len(model.blocks3)
+    assert [block.window_size for block in model.blocks3] == {
+        'global': [0] * depth,
+        'window': [window] * depth,
+        'hybrid': [window, window, window, 0] * (depth // 4),
+    }[cfg.get('stage3_style', 'global')]
+    assert not any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
 
 
 @pytest.mark.parametrize('path', slow_unless(FAST, LEAVES))

@@ -28,11 +28,12 @@ def leaves(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (CONFIGS / folder).glob('*.py'))
 
 
-def slow_unless(fast: set[str], paths: Iterable[Path]) -> list:
-    """The configs as parameters of a test; only those of ``fast`` run among the fast tests."""
+def slow_unless(fast: set[str], items: Iterable[Path | str]) -> list:
+    """Configs or names as parameters of a test; only those of ``fast`` run among the fast tests."""
+    named = [(Path(item).stem, item) for item in items]
     return [
-        pytest.param(path, id=path.stem, marks=() if path.stem in fast else pytest.mark.slow)
-        for path in paths
+        pytest.param(item, id=name, marks=() if name in fast else pytest.mark.slow)
+        for name, item in named
     ]
 
 

@@ -79,18 +79,14 @@ def corners(x: float, y: float, width: float, height: float) -> np.ndarray:
     return np.array([(x, y), (x + width, y), (x + width, y + height), (x, y + height)])
 
 
-def make_ade(
-    root: Path,
-    sizes: Sequence[tuple[int, int]] = ADE_SIZES,
-    numbers: tuple[int, int, int] = (1, 150, 255),
-) -> Path:
+def make_ade(root: Path, numbers: tuple[int, int, int] = (1, 150, 255)) -> Path:
     """Write three coloured rectangles on noise and their numbers, on 0 (other)."""
     rng = np.random.default_rng(0)
     for split in FOLDERS.values():
         images, annotations = (root / kind / split for kind in ('images', 'annotations'))
         images.mkdir(parents=True)
         annotations.mkdir(parents=True)
-        for i, (width, height) in enumerate(sizes):
+        for i, (width, height) in enumerate(ADE_SIZES):
             pixels = rng.integers(0, 120, (height, width, 3), dtype=np.uint8)
             label = np.zeros((height, width), np.uint8)
             for place, number in enumerate(numbers):

@@ -16,11 +16,17 @@ SPLITS = ('train', 'val', 'test')
 DIMS = [16, 32, 32, 64]
 
 
+def stop_workers(cfg: Config) -> None:
+    """Load the data in the process itself."""
+    for split in SPLITS:
+        cfg[f'{split}_dataloader'].update(num_workers=0, persistent_workers=False)
+
+
 def use_data(cfg: Config, root: Path, classes: Sequence[str] = CLASSES) -> None:
     """Let a config read data of :mod:`small_data`, without workers; ``classes`` of detectors."""
+    stop_workers(cfg)
     for split in SPLITS:
         loader = cfg[f'{split}_dataloader']
-        loader.update(num_workers=0, persistent_workers=False)
         loader.dataset.data_root = f'{root}/'
         evaluator = cfg.get(f'{split}_evaluator') or {}
         if 'ann_file' in evaluator:

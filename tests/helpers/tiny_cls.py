@@ -3,9 +3,7 @@
 Expects 32 x 32 images in ``data/tiny/{train,val}/<class>/``; tests set ``data_root``.
 """
 
-_base_ = ['mmpretrain::_base_/default_runtime.py']
-
-custom_imports = dict(imports=['uniformer_mm'], allow_failed_imports=False)
+_base_ = ['../../configs/_base_/runtimes/imagenet.py']
 
 model = dict(
     type='ImageClassifier',
@@ -30,6 +28,7 @@ model = dict(
 train_dataloader = dict(
     batch_size=8,
     num_workers=2,
+    persistent_workers=False,
     dataset=dict(
         type='CustomDataset',
         data_root='data/tiny',
@@ -66,4 +65,5 @@ train_cfg = dict(by_epoch=True, max_epochs=2)
 val_cfg = {}
 test_cfg = {}
 custom_hooks = [dict(type='EMAHook', momentum=0.1, update_buffers=True)]
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(max_keep_ckpts=3))
+default_hooks = dict(logger=dict(interval=1), checkpoint=dict(save_best=None))
+randomness = dict(_delete_=True, seed=None)

@@ -70,7 +70,7 @@ custom_hooks = [dict(type='uniformer_mm.VideoDataHook'), dict(type='LossRecorder
 
 
 def run_script(repo_root: Path, script: str, *args: object, **env: str):
-    path = os.pathsep.join([str(repo_root), str(repo_root / 'tests/data')])
+    path = os.pathsep.join([str(repo_root), str(repo_root / 'tests/helpers')])
     env = {
         **os.environ,
         'CUDA_VISIBLE_DEVICES': '',
@@ -96,7 +96,7 @@ def test_two_processes_equal_one(repo_root, tiny_config, run_cpu, tmp_path):
     config = tmp_path / 'a config with spaces.py'
     config.write_text(DISTRIBUTED.format(base=str(tiny_config)))
     one, two = tmp_path / 'one', tmp_path / 'two'
-    path = f'{repo_root}{os.pathsep}{repo_root / "tests/data"}'
+    path = f'{repo_root}{os.pathsep}{repo_root / "tests/helpers"}'
     args = (config, '--work-dir', one, '--seed', 0)
     single = run_cpu('tools/train.py', *args, PYTHONPATH=path)
     assert single.returncode == 0, single.stderr

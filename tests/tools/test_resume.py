@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 pytestmark = pytest.mark.slow
 
@@ -16,8 +17,7 @@ def test_killed_run_continues_with_the_same_losses(
     tiny_config, run_cpu, repo_root, read_losses, tmp_path
 ):
     """Drop path, mixup, cutmix, random crops, erasing in two workers, EMA; no seed given."""
-    options = ('train_cfg.max_epochs=6', 'train_dataloader.persistent_workers=True')
-    train = ('tools/train.py', tiny_config, '--cfg-options', *options, '--work-dir')
+    train = ('tools/train.py', tiny_config, '--cfg-options', 'train_cfg.max_epochs=6', '--work-dir')
     killed, whole = tmp_path / 'killed', tmp_path / 'whole'
     kill_after_epoch(2, repo_root, train, killed)
     assert len(read_losses(killed)) < 24
@@ -42,7 +42,7 @@ def test_killed_video_run_continues_with_the_same_losses(run_cpu, repo_root, rea
     options = [
         *('train_cfg.max_epochs=4', 'param_scheduler.T_max=4', 'model.backbone.init_cfg=None'),
         *('train_dataloader.batch_size=2', 'default_hooks.logger.interval=1'),
-        *('train_dataloader.persistent_workers=True', 'model.backbone.drop_path_rate=0.2'),
+        'model.backbone.drop_path_rate=0.2',
         *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
     ]
     config = repo_root / 'configs/mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
@@ -87,7 +87,7 @@ def test_iteration_based_run_resumes_between_checkpoints(
         'train_cfg._delete_=True',
         'train_cfg.by_epoch=False',
         'train_cfg.max_iters=8',
-        '+train_cfg.val_interval=100',
+        'train_cfg.val_interval=100',
         'train_dataloader.sampler.type=InfiniteSampler',
         'default_hooks.checkpoint.by_epoch=False',
         'default_hooks.checkpoint.interval=3',
@@ -106,3 +106,20 @@ def _seed_of(work_dir: Path) -> int:
     log = min(work_dir.glob('*/*.log'))
     (line,) = [x for x in log.read_text().splitlines() if x.strip().startswith('seed: ')][-1:]
     return int(line.split(':')[1])
+
+
+def test_a_checkpoint_is_read_once(tiny_config, run_main, tmp_path, monkeypatch):
+    """A look at its header leaves the tensors on the disk."""
+    reads, load = [], torch.load
+
+    def record(*args, **kwargs):
+        reads.append(bool(kwargs.get('mmap')))
+        return load(*args, **kwargs)
+
+    monkeypatch.setattr(torch, 'load', record)
+    args = ('tools/train.py', tiny_config, '--work-dir', tmp_path)
+    options = ('--cfg-options', 'train_dataloader.num_workers=0', 'train_cfg.max_epochs=')
+    assert run_main(*args, *options[:-1], f'{options[-1]}1') == 0
+    assert reads == []
+    assert run_main(*args, '--resume', *options[:-1], f'{options[-1]}2') == 0
+    assert reads == [True, False]

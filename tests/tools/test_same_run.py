@@ -15,7 +15,7 @@ RUNS = {
     'mmpretrain': ('imagenet', 40, 16, 'uniformer-mini_1xb32_digits', [BY_EPOCH]),
     'mmdet': ('coco', 8, 4, 'mask-rcnn_uniformer-mini-h_fpn_coco-digits', [BY_EPOCH]),
     'mmseg': ('ade', 8, 4, 'uniformer-mini-g_fpn_ade20k-digits', ['train_cfg.max_iters=4']),
-    'mmpose': ('pose', 8, 4, 'td-hm_uniformer-mini_pose', [BY_EPOCH]),
+    'mmpose': ('pose', 8, 4, 'td-hm_uniformer-mini_coco-people', [BY_EPOCH]),
     'mmaction': (
         *('kinetics', 8, 4, 'uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb'),
         [BY_EPOCH, 'param_scheduler.T_max=2'],

@@ -1,11 +1,6 @@
 """Train, test and picture a small UniFormer on real images, on the CPU, in minutes.
 
-    python tools/demo/run.py cls       # classification, what `make demo` runs
-    python tools/demo/run.py det       # detection, what `make demo-det` runs
-    python tools/demo/run.py seg       # segmentation, what `make demo-seg` runs
-    python tools/demo/run.py pose      # human poses, what `make demo-pose` runs
-    python tools/demo/run.py video     # video, what `make demo-video` runs
-    python tools/demo/run.py all       # every part: `make demo-all`
+    python tools/demo/run.py cls       # what `make demo` runs; also det, seg, pose, video, all
 
 Each part makes the data it needs, trains with tools/train.py, tests with tools/test.py, and leaves
 its pictures and a summary.json in work_dirs/demo/<part>; work_dirs/demo/index.html shows them all,
@@ -23,6 +18,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -100,16 +96,19 @@ def run(*args: object, quiet: bool = False, watch: Callable[[], None] | None = N
     paths = [str(REPO), *filter(None, [os.environ.get('PYTHONPATH')])]
     env = {**os.environ, 'PYTHONPATH': os.pathsep.join(paths)}
     tail = collections.deque(maxlen=15)
-    # Through a pipe, so that no command outlives the demo.
     pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
     with subprocess.Popen([sys.executable, *command], env=env, **pipe) as process:
-        for line in process.stdout:
-            if quiet:
-                tail.append(line)
-            else:
-                print(line, end='', flush=True)
-            if watch is not None:
-                watch()
+        try:
+            for line in process.stdout:
+                if quiet:
+                    tail.append(line)
+                else:
+                    print(line, end='', flush=True)
+                if watch is not None:
+                    watch()
+        except BaseException:  # no command outlives the demo
+            process.terminate()
+            raise
     if process.returncode != 0:
         raise DemoError(
             f'{"".join(tail)}python {command[0]} ended with status {process.returncode}'
@@ -125,17 +124,17 @@ class Progress:
         length: Epochs, or iterations, in all.
     """
 
+    FILES = '*/vis_data/scalars.json'
+
     def __init__(self, work_dir: Path, demo: Demo, length: int) -> None:
         self.work_dir, self.demo, self.length = work_dir, demo, length
-        self.old = self._files()
+        self.old = set(work_dir.glob(self.FILES))
         self.num_printed = 0
         self.start = time.monotonic()
 
-    def _files(self) -> list[Path]:
-        return sorted(self.work_dir.glob('*/vis_data/scalars.json'))
-
     def __call__(self) -> None:
-        text = ''.join(file.read_text() for file in self._files() if file not in self.old)
+        files = sorted(set(self.work_dir.glob(self.FILES)) - self.old)
+        text = ''.join(file.read_text() for file in files)
         lines, losses, position = [], [], ''
         for record in map(json.loads, text.splitlines()[: text.count('\n')]):
             if 'loss' in record:
@@ -246,13 +245,8 @@ def run_demo(name: str) -> None:
 
     print(f'\nHeld-out data: {summary["text"]}   ({seconds} s of training)')
     print(*(f'  {line}\n' for line in lines), sep='', end='')
-    for path, text in (
-        (picture, 'what it predicted'),
-        (curve, 'how it learnt'),
-        (weights, 'the weights'),
-    ):
-        print(f'  {path!s:{len(str(picture))}}   {text}')
-    print('\nTry next')
+    print(f'  {picture}   what it predicted, and {curve.name} how it learnt')
+    print(f'  {weights}   the weights\n\nTry next')
     for step in demo.next_steps:
         print(f'  {step.format(config=demo.config, weights=weights)}')
     for key, score in demo.scores.items():
@@ -292,6 +286,7 @@ def show_all(width: int = 900) -> None:
     canvas.save(OUT / 'demo.jpg', quality=75)
 
 
+TRAIN = 'python tools/train.py configs/'
 DEMOS = dict(
     cls=Demo(
         title='Classify handwritten digits on photographs',
@@ -302,8 +297,7 @@ DEMOS = dict(
         weights='classifier',
         next_steps=(
             'python tools/test.py {config} {weights} --show-dir work_dirs/demo/cls/pictures',
-            'python tools/train.py configs/imagenet/uniformer-small_8xb128_in1k.py'
-            '   # ImageNet: docs/data.md',
+            TRAIN + 'imagenet/uniformer-small_8xb128_in1k.py   # ImageNet: docs/data.md',
             'make demo-det   # the same network finds and outlines digits',
         ),
     ),
@@ -318,8 +312,7 @@ DEMOS = dict(
         weights='detector',
         next_steps=(
             'python tools/inference/detect.py {config} {weights} data/mini/coco/val2017',
-            'python tools/train.py configs/coco_det/mask-rcnn_uniformer-s-h14_fpn_amp-1x_coco.py'
-            '   # COCO',
+            TRAIN + 'coco_det/mask-rcnn_uniformer-s-h14_fpn_amp-1x_coco.py   # COCO',
         ),
     ),
     seg=Demo(
@@ -338,8 +331,7 @@ DEMOS = dict(
         next_steps=(
             'python tools/inference/segment.py {config} {weights} data/mini/ade/images/validation',
             'python tools/test.py {config} {weights} --tta   # six scales, each also mirrored',
-            'python tools/train.py configs/ade20k/uniformer-s-g_upernet_8xb2-160k_ade20k-512x512.py'
-            '   # ADE20K',
+            TRAIN + 'ade20k/uniformer-s-g_upernet_8xb2-160k_ade20k-512x512.py   # ADE20K',
         ),
     ),
     pose=Demo(
@@ -351,8 +343,7 @@ DEMOS = dict(
         next_steps=(
             'python tools/inference/pose.py {config} {weights} data/mini/pose/val2017 --boxes '
             'data/mini/pose/person_detection_results/COCO_val2017_detections_AP_H_56_person.json',
-            'python tools/train.py configs/coco_pose/td-hm_uniformer-s-8xb128-210e_coco-256x192.py'
-            '   # COCO',
+            TRAIN + 'coco_pose/td-hm_uniformer-s-8xb128-210e_coco-256x192.py   # COCO',
         ),
     ),
     video=Demo(
@@ -374,9 +365,7 @@ DEMOS = dict(
         next_steps=(
             'python tools/inference/classify_video.py {config} {weights} '
             'data/mini/kinetics/videos_val --classes data/mini/kinetics/label_map.txt',
-            'python tools/train.py '
-            'configs/kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb.py'
-            '   # Kinetics-400',
+            TRAIN + 'kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb.py',
         ),
     ),
 )
@@ -391,6 +380,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     os.chdir(REPO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for name in DEMOS if 'all' in args.demos else args.demos:
             run_demo(name)

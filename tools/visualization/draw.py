@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -232,26 +232,17 @@ def choose(answers: list[Answer], number: int) -> list[Answer]:
 def describe(answer: Answer, names: list[str] | None) -> tuple[str, str]:
     """What to write over a classified sample, and in which colour."""
     truth, label = (str(n) if names is None else names[n] for n in (answer.truth, answer.label))
-    percent = f'{100 * answer.confidence:.0f} %'
-    if answer.label == answer.truth:
-        return f'{label}  {percent}', RIGHT
-    return f'{truth} → {label}  {percent}', WRONG
+    text = f'{label}  {100 * answer.confidence:.0f} %'
+    return (text, RIGHT) if answer.label == answer.truth else (f'{truth} → {text}', WRONG)
 
 
-class Kind(NamedTuple):
-    """How the predictions of a library are drawn: reader, number of tiles and their height."""
-
-    read: Callable[[Config, list[dict], argparse.Namespace], Iterator[Tile]]
-    number: int
-    height: int
-
-
+# Reader, number of tiles and their height by the config's default_scope.
 KINDS = dict(
-    mmpretrain=Kind(read_images, 60, 156),
-    mmdet=Kind(read_detections, 13, 320),
-    mmseg=Kind(read_segments, 10, 208),
-    mmpose=Kind(read_poses, 13, 320),
-    mmaction=Kind(read_clips, 16, 96),
+    mmpretrain=(read_images, 60, 156),
+    mmdet=(read_detections, 13, 320),
+    mmseg=(read_segments, 10, 208),
+    mmpose=(read_poses, 13, 320),
+    mmaction=(read_clips, 16, 96),
 )
 
 
@@ -277,16 +268,15 @@ def main() -> None:
         if not Path(file).is_file():
             sys.exit(f'error: there is no file {file}')
     cfg = Config.fromfile(args.config)
-    kind = KINDS.get(cfg.get('default_scope'))
-    if kind is None:
+    if cfg.get('default_scope') not in KINDS:
         sys.exit(f'error: {args.config} is for none of {", ".join(KINDS)}')
-    args.number, args.height = args.number or kind.number, args.height or kind.height
+    read, number, height = KINDS[cfg.default_scope]
+    args.number, args.height = args.number or number, args.height or height
     args.classes = args.classes and args.classes.read_text().splitlines()
     DefaultScope.get_instance('draw', scope_name=cfg.default_scope)
     samples = mmengine.load(str(args.predictions))
-    tiles = list(kind.read(cfg, samples, args))
-    title = ''
-    if kind.read in (read_images, read_clips):
+    tiles, title = list(read(cfg, samples, args)), ''
+    if 'pred_label' in samples[0]:
         right = sum(int(s['gt_label']) == int(s['pred_label']) for s in samples)
         title = f'{right} of {len(samples)} right ({100 * right / len(samples):.1f} %)'
     save_grid(tiles, args.out, args.width, title)

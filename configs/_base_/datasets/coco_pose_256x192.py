@@ -1,6 +1,6 @@
 # COCO keypoints at an input of 256 x 192 (H x W): mmpose's loaders of td-hm_res50 with the authors'
 # augmentation.
-# mmpose's inferencers look for these two.
+# mmpose's inferencers read these two from the config itself.
 dataset_type = 'CocoDataset'
 data_mode = 'topdown'
 
