@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmseg.datasets import LoadAnnotations
@@ -64,13 +64,6 @@ def noise(width: int, height: int) -> Image.Image:
 
 def grey(numbers: np.ndarray) -> Image.Image:
     return Image.fromarray(np.asarray(numbers, np.uint8))
-
-
-def batch(*results: dict) -> dict:
-    """A batch as the data loader makes it."""
-    return dict(
-        inputs=[r['inputs'] for r in results], data_samples=[r['data_samples'] for r in results]
-    )
 
 
 # Number in the file: class it stands for.
@@ -181,7 +174,7 @@ def test_training_on_odd_sizes(size, cfg, model, tmp_path) -> None:
         label = result['data_samples'].gt_sem_seg.data
         assert label.shape[1:] == result['inputs'].shape[1:]
         assert set(label.unique().tolist()) <= {0, 4}
-    data = model.train().data_preprocessor(batch(*results), True)
+    data = model.train().data_preprocessor(pseudo_collate(results), True)
     assert data['inputs'].shape == (2, 3, 64, 64)
     losses = model(**data, mode='loss')
     loss, _ = model.parse_losses(losses)
@@ -199,7 +192,7 @@ def test_testing_odd_sizes(size, mode, cfg, model, tmp_path) -> None:
     result = read(cfg, 'test', noise(*size), grey(np.ones(size[::-1])), tmp_path)
     assert min(result['inputs'].shape[1:]) >= 32
     model.eval().test_cfg = Config(mode)
-    (sample,) = model.test_step(batch(result))
+    (sample,) = model.test_step(pseudo_collate([result]))
     model.test_cfg = Config(MODES[0])
     assert sample.pred_sem_seg.data.shape == sample.gt_sem_seg.data.shape == (1, *size[::-1])
     assert sample.seg_logits.data.isfinite().all()

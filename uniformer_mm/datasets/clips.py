@@ -40,6 +40,7 @@ class _ReadErrors:
         if on_error not in ('raise', 'skip'):
             raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
         self.on_error = on_error
+        self._skipped_in_a_row = 0
         super().__init__(*args, max_refetch=max_refetch, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -75,7 +76,8 @@ class _ReadErrors:
         """A sample with its decoded frames, None if it is to be skipped.
 
         Raises:
-            UserError: If it cannot be read, and ``on_error`` is ``'raise'``.
+            UserError: If it cannot be read, and ``on_error`` is ``'raise'`` or too many before it
+                were skipped.
         """
         data = self.get_data_info(index)
         try:
@@ -93,7 +95,16 @@ class _ReadErrors:
             if not self.unreadable[index]:
                 print_log(f'Skipped: {message}', logger='current', level=logging.WARNING)
             self.unreadable[index] = 1
-            return self._black(index) if self.test_mode else None
+            if self.test_mode:
+                return self._black(index)
+            self._skipped_in_a_row += 1
+            if self._skipped_in_a_row > self.max_refetch:
+                raise UserError(
+                    f'{self._skipped_in_a_row} samples of {self.ann_file} in a row could not be '
+                    'read; the log names the files.'
+                ) from error
+            return None
+        self._skipped_in_a_row = 0
         return data
 
     def _black(self, index: int) -> dict:
