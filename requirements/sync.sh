@@ -36,7 +36,7 @@ flock -n 9 || { echo 'waiting for another process that sets up .venv' && flock 9
 if [[ $set != lock ]] && current; then exit; fi
 
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
-tried=${BASE_PYTHON:-python3.11 python3.12 python3.10 python3}
+tried=${BASE_PYTHON:-$(! usable || echo .venv/bin/python) python3.11 python3.12 python3.10 python3}
 for base in $tried; do
     [[ $(minor "$base") == 3\ 1[012] ]] && break
     base=
@@ -45,7 +45,6 @@ done
     '  Debian, Ubuntu: sudo apt-get install python3 python3-venv python3-dev' \
     '  then repeat, or name one: make ... BASE_PYTHON=/path/to/python3.11'
 base=$("$base" -c 'import sys; print(sys.executable)')
-
 
 links=(${FIND_LINKS:+--find-links "$FIND_LINKS"} ${PIP_NO_INDEX:+--no-index})
 uv=.venv-tools/bin/uv
@@ -75,7 +74,7 @@ if [[ $set == lock ]]; then
 fi
 
 ready=()
-tag=cp$(minor "$(usable && echo .venv/bin/python || echo "$base")" | tr -d ' ')
+tag=cp$(minor "$base" | tr -d ' ')
 if [[ $set == full ]]; then
     shopt -s nullglob # wheels that somebody compiled: the lock file has no hash of them
     [[ -z $FIND_LINKS ]] || ready=("$FIND_LINKS"/{mmcv,xtcocotools}-*-"$tag"-*.whl)
@@ -93,17 +92,18 @@ fi
 jobs=$(awk -v n="$(nproc)" '/MemAvailable/ {j = int($2 / 2^21); print j < 1 ? 1 : j < n ? j : n}' /proc/meminfo)
 export MAX_JOBS=${MAX_JOBS:-$jobs}
 
+say="Setting up .venv ($set)."
 if [[ $set == cls ]]; then
-    echo 'Setting up .venv for classification: 3 GB to download at the first time, about a minute.'
-elif [[ " ${ready[*]}" == */mmcv-* ]]; then
-    echo "Setting up .venv for everything, with ${ready[*]}."
-else
-    echo "Setting up .venv for everything. mmcv's ops are compiled once for all checkouts: about" \
-        "$((13 / MAX_JOBS)) minutes if the cores are idle."
+    say+=' The first time on this machine: 3 GB to download, about a minute.'
+elif [[ " ${ready[*]##*/}" != *' mmcv-'* &&
+    -z $(find "$($uv cache dir)"/sdists-* -name "mmcv-*-$tag-*.whl" -print -quit 2>/dev/null) ]]; then
     command -v "${CXX:-c++}" >/dev/null || fail 'no C++ compiler, which mmcv and xtcocotools need.' \
         '  Debian, Ubuntu: sudo apt-get install build-essential python3-dev' \
         '  or give ready wheels: make ... FIND_LINKS=/path/to/folder'
+    say+=" The ops of mmcv are compiled, once for all checkouts: about $((13 / MAX_JOBS)) minutes if"
+    say+=' the cores are idle.'
 fi
+echo "$say"
 
 if ! usable; then
     rm -rf .venv
