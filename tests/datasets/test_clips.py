@@ -14,9 +14,9 @@ from mmengine.runner import Runner, ValLoop
 from tiny_video import moving_bar, show_part, turn, write_frames, write_video
 from torch.utils.data import Dataset
 
+from uniformer_mm.engine import VideoDataHook
 from uniformer_mm.cli import UserError
 from uniformer_mm.cli.messages import explain
-from uniformer_mm.engine import VideoDataHook
 
 PYAV = ('uniformer_mm.PyAVInit', 'uniformer_mm.PyAVDecode')
 DECORD = ('DecordInit', 'DecordDecode')

@@ -17,8 +17,8 @@ from paper_configs import build, read_config
 from PIL import Image
 from tiny_ade import make_ade, shrink, shrink_model
 
-from uniformer_mm.cli import UserError
 from uniformer_mm.datasets import CheckSegMap, ResizeToAtLeast
+from uniformer_mm.cli import UserError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/ade20k'
 FPN = 'uniformer-s-h14_fpn_8xb4-80k_ade20k-512x512'

@@ -9,8 +9,8 @@ from mmengine.logging import MMLogger
 from mmengine.runner import BaseLoop
 from tiny_coco import CLASSES, make_coco
 
-from uniformer_mm.cli import UserError
 from uniformer_mm.engine import ClassCheckHook
+from uniformer_mm.cli import UserError
 
 pytest.importorskip('mmdet')
 from mmdet.datasets import CocoDataset  # noqa: E402

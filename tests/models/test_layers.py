@@ -10,8 +10,8 @@ from uniformer_mm.models.layers import (
     window_partition,
     window_reverse,
 )
-from uniformer_mm.models.layers.fusion import fuse_block
 from uniformer_mm.models.layers.recompute import checkpoint_block
+from uniformer_mm.models.layers.fusion import fuse_block
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from mmengine.infer import BaseInferencer
 from torch import nn
 
 from uniformer_mm import cli
-from uniformer_mm.cli.runtime import type_name
 from uniformer_mm.engine import CheckpointGuardHook
+from uniformer_mm.cli.runtime import type_name
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')

@@ -14,9 +14,8 @@ from .config import (
     check_options,
     load_config,
 )
-from .evaluation import add_dump, set_tta, set_visualization
-from .files import check_data, peek_checkpoint, set_resume
 from .messages import run_tool
+from .files import check_data, peek_checkpoint, set_resume
 from .runtime import (
     build_runner,
     check_optimizer,
@@ -26,6 +25,7 @@ from .runtime import (
     set_loaders,
     set_work_dir,
 )
+from .evaluation import add_dump, set_tta, set_visualization
 
 __all__ = [
     'LIBRARIES',

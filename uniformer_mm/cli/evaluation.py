@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from ..errors import UserError
 from .config import LIBRARIES
+from ..errors import UserError
 from .runtime import type_name
 
 

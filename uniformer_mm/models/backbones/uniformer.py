@@ -37,8 +37,8 @@ from ..layers import (
     SplitBlock,
     channel_layer_norm,
 )
-from ..layers.fusion import fuse_block, fuse_conv_bn_pairs
 from ..layers.recompute import checkpoint_block
+from ..layers.fusion import fuse_block, fuse_conv_bn_pairs
 
 NUM_STAGES = 4
 STYLES = ('global', 'window', 'hybrid')
