@@ -49,24 +49,18 @@ def test_odd_sizes(types: str, style: str, size: tuple[int, int]) -> None:
         assert list(out.shape[2:]) == expected
 
 
-# Styles
-
-
-@pytest.mark.parametrize(
-    ('arch', 'style', 'global_blocks'),
-    [
+def test_which_blocks_are_global() -> None:
+    for arch, style, expected in (
         ('small', 'global', set(range(8))),
         ('small', 'window', set()),
         ('small', 'hybrid', {3, 7}),
         ('base', 'hybrid', {3, 7, 11, 15, 19}),
-    ],
-)
-def test_which_blocks_are_global(arch: str, style: str, global_blocks: set[int]) -> None:
-    with torch.device('meta'):
-        model = UniFormer(arch, stage3_style=style)
-    assert {i for i, window in enumerate(windows(model)) if window == 0} == global_blocks
-    assert set(windows(model)) <= {0, 14}
-    assert all(block.window_size == 0 for block in model.blocks4)
+    ):
+        with torch.device('meta'):
+            model = UniFormer(arch, stage3_style=style)
+        assert {i for i, window in enumerate(windows(model)) if window == 0} == expected
+        assert set(windows(model)) <= {0, 14}
+        assert all(block.window_size == 0 for block in model.blocks4)
 
 
 def test_evaluation_may_use_another_style() -> None:
@@ -93,36 +87,22 @@ def test_weights_move_between_styles(arch: str) -> None:
         same(model(x), models[0](x))
 
 
-# Norms and outputs
+def test_only_what_is_used_is_built() -> None:
+    def norms(model: UniFormer) -> set[str]:
+        return {key for key in model.state_dict() if key.startswith('norm')}
 
-
-def test_norms_exist_only_where_they_are_used() -> None:
-    pose = mini(out_indices=(3,))
-    assert {k for k in pose.state_dict() if k.startswith('norm')} == {'norm4.weight', 'norm4.bias'}
-    classifier = mini(out_indices=(3,), final_norm=True)
-    assert {k for k in classifier.state_dict() if k.startswith('norm')} == {
-        f'norm.{leaf}'
-        for leaf in ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
-    }
+    pose, classifier = mini(out_indices=(3,)), mini(out_indices=(3,), final_norm=True)
+    assert norms(pose) == {'norm4.weight', 'norm4.bias'}
+    leaves = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
+    assert norms(classifier) == {f'norm.{leaf}' for leaf in leaves}
     outs = pose.eval()(torch.randn(2, 3, 64, 64))
     assert isinstance(outs, tuple) and len(outs) == 1 and outs[0].shape == (2, 64, 2, 2)
-
-
-def test_unreturned_stages_are_not_built() -> None:
-    model = mini(out_indices=(0, 2))
+    model = mini(out_indices=(0, 2), in_channels=13)
     assert not hasattr(model, 'blocks4') and not hasattr(model, 'norm2')
-    outs = model(torch.randn(1, 3, 64, 64))
+    outs = model(torch.randn(1, 13, 64, 64))
     assert [o.shape[1] for o in outs] == [16, 48]
     sum(o.square().mean() for o in outs).backward()
     assert all(p.grad is not None for p in model.parameters())
-
-
-@pytest.mark.parametrize('channels', [1, 4, 13])
-def test_any_number_of_input_channels(channels: int) -> None:
-    assert len(mini(in_channels=channels)(torch.randn(1, channels, 32, 32))) == 4
-
-
-# Random numbers
 
 
 def test_drop_path_ramp_runs_over_all_stages() -> None:
@@ -143,9 +123,6 @@ def test_dropping_is_seeded_and_off_in_eval() -> None:
     assert not torch.equal(model(x)[-1], model(x)[-1])
     model.eval()
     same(model(x), model(x))
-
-
-# Registries
 
 
 @pytest.mark.parametrize('library', ['mmpretrain', 'mmdet', 'mmseg', 'mmpose', 'mmaction'])
@@ -194,9 +171,6 @@ print([o.shape[1] for o in uniformer_mm.UniFormer('tiny')(torch.randn(1, 3, 32, 
 """
     run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert run.stdout.strip() == '[32, 64, 160, 256]', run.stderr
-
-
-# Memory format, export
 
 
 @torch.no_grad()

@@ -124,7 +124,6 @@ class UniFormer(StagedBackbone):
             *(resolved.depths, drop_rate, out_indices, final_norm),
             *(with_cp, frozen_stages, norm_eval, init_cfg),
         )
-        self.arch_name = arch if isinstance(arch, str) else None
         self.arch = resolved
 
         dims = resolved.embed_dims
