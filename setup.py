@@ -21,13 +21,15 @@ class BuildPyWithMim(build_py):
         mim = Path(self.build_lib, 'uniformer_mm', '.mim')
         if mim.exists():  # of an earlier build: a file deleted since must not come back
             shutil.rmtree(mim)
-        for folder in ('configs', 'requirements', 'tools'):
+        for folder in ('configs', 'tools'):
             shutil.copytree(
                 ROOT / folder,
                 mim / folder,
                 ignore=shutil.ignore_patterns('__pycache__', '*.py[cod]'),
             )
-        shutil.copy2(ROOT / 'model-index.yml', mim)
+        (mim / 'requirements').mkdir()
+        for file in ('model-index.yml', 'pyproject.toml', 'requirements/constraints.txt'):
+            shutil.copy2(ROOT / file, mim / file)  # the last two are for tools/check_env.py
 
 
 setup(cmdclass={'build_py': BuildPyWithMim})

@@ -22,7 +22,7 @@ DATA = Path(__file__).resolve().parent / 'data'
 HELPERS = DATA.with_name('helpers')
 sys.path[:0] = [
     str(HELPERS),
-    *(str(REPO / 'tools' / name) for name in ('data', 'inference', 'visualization')),
+    *(str(REPO / 'tools' / name) for name in ('demo', 'inference', 'visualization')),
 ]
 
 

@@ -195,7 +195,7 @@ def test_segmentation_pictures_need_a_local_backend():
 
 def test_visualization_that_cannot_be():
     for scope, tta, hint in (
-        ('mmaction', False, 'clip_grid.py draws'),
+        ('mmaction', False, 'draw.py draws'),
         ('mmpretrain', True, 'cannot draw with --tta'),
         ('mmyolo', False, 'they serve mmpretrain, mmdet'),
     ):

@@ -1,103 +1,253 @@
-"""Reading checkpoints that others wrote: what they hold is read, and nothing they say is run."""
+"""Importing registers and changes nothing of others; repairs are named where they are wanted."""
 
-import argparse
-import builtins
+from __future__ import annotations
+
+import importlib
+import json
 import os
-import pickle
-import zipfile
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import ConfigDict
-from mmengine.logging import HistoryBuffer
+from mmengine.registry import MODELS, VISUALIZERS
 
-from uniformer_mm import compat
+from uniformer_mm import compat, registry
 
-
-def training_checkpoint() -> dict:
-    """What MMEngine's Runner and the official scripts put beside the weights."""
-    return {
-        'state_dict': {'weight': torch.arange(3.0)},
-        'message_hub': {'log_scalars': {'train/loss': HistoryBuffer([1.0, 0.5], [1, 1])}},
-        'meta': {
-            'sigmas': np.ones(2, np.float32),
-            'best': np.float64(0.5),
-            'dataset_meta': ConfigDict(classes=['a'], nested={'b': 1}),
-        },
-        'args': argparse.Namespace(lr=1e-3, model='uniformer_small'),
-    }
+LIBRARIES = ('mmpretrain', 'mmdet', 'mmseg', 'mmpose', 'mmaction')
 
 
-@pytest.fixture(params=['torch', 'older torch'])
-def load(request, monkeypatch):
-    """Both ways to read weights only: torch's own, and ours for torch < 2.6."""
-    if request.param == 'older torch':
-        monkeypatch.setattr(compat, '_torch_reads_weights_only', lambda: False)
-    return compat.load_weights_only
+def start_python(*args: object, repo: Path) -> subprocess.Popen:
+    """A fresh interpreter that finds this checkout."""
+    return subprocess.Popen(
+        [sys.executable, '-W', 'ignore', *map(str, args)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(repo), 'OMP_NUM_THREADS': '1'},
+    )
 
 
-def test_training_checkpoint_loads(load, tmp_path):
-    torch.save(training_checkpoint(), tmp_path / 'a.pth')
-    loaded = load(tmp_path / 'a.pth')
-    assert torch.equal(loaded['state_dict']['weight'], torch.arange(3.0))
-    assert loaded['message_hub']['log_scalars']['train/loss'].mean() == 0.75
-    assert loaded['args'].lr == 1e-3
-    assert loaded['meta']['best'] == 0.5
-    assert loaded['meta']['dataset_meta'].nested.b == 1
-    assert loaded['meta']['sigmas'].dtype == np.float32
+def result_of(process: subprocess.Popen) -> object:
+    """What it printed last, as JSON."""
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return json.loads(output.splitlines()[-1])
 
 
-def test_file_of_the_other_numpy_loads(load, tmp_path):
-    """NumPy 2 renamed the functions that its pickles name; released files are from NumPy 1."""
-    torch.save(training_checkpoint(), tmp_path / 'a.pth')
-    with (
-        zipfile.ZipFile(tmp_path / 'a.pth') as source,
-        zipfile.ZipFile(tmp_path / 'b.pth', 'w') as target,
-    ):
-        for name in source.namelist():
-            data = source.read(name)
-            if name.endswith('data.pkl'):
-                assert b'multiarray' in data
-                swapped = data.replace(b'numpy._core.', b'numpy.core.')
-                if swapped == data:
-                    swapped = data.replace(b'numpy.core.', b'numpy._core.')
-                data = swapped
-            target.writestr(name, data)
-    assert load(tmp_path / 'b.pth')['meta']['best'] == 0.5
+# -------------------------------------------------------------------------------------------------
+# Nothing of others changes
+# -------------------------------------------------------------------------------------------------
+
+# Everything in the modules of others, and in their classes, before and after the import.
+COMPARE = """
+import json, sys
+import torch, mmcv.ops, mmengine.hub, mmengine.runner
+for name in {libraries}:
+    __import__(name)
+import mmdet.models, mmpose.apis, mmpretrain.models, mmseg.datasets
+
+OTHERS = ('torch', 'numpy', 'PIL', 'cv2', 'mmcv', 'mmengine', *{libraries})
+
+def state():
+    found = {{}}
+    for module_name, module in list(sys.modules.items()):
+        if module_name.partition('.')[0] in OTHERS:
+            for name, value in list(vars(module).items()):
+                found[module_name, name] = value
+                if isinstance(value, type) and value.__module__ == module_name:
+                    for attribute, inner in list(vars(value).items()):
+                        found[module_name, name, attribute] = inner
+    return found
+
+SCHEMES = ('mmengine.runner.checkpoint', 'CheckpointLoader', '_schemes')
+before, finders = state(), list(sys.meta_path)
+readers = dict(before.pop(SCHEMES))
+safe = torch.serialization.get_safe_globals()
+import uniformer_mm
+after = state()
+changed = [key for key in before if after.get(key) is not before[key]]
+print(json.dumps([
+    len(before) > 20_000,
+    [key for key in changed if '__' not in key[-1]],
+    sys.meta_path == finders,
+    torch.serialization.get_safe_globals() == safe,
+    readers.items() <= after[SCHEMES].items(),  # a reader of our own prefix is added
+]))
+"""
 
 
-class Bomb:
-    """Unpickles into a call."""
+@pytest.mark.slow
+def test_import_replaces_nothing(repo_root) -> None:
+    code = COMPARE.format(libraries=LIBRARIES)
+    assert result_of(start_python('-c', code, repo=repo_root)) == [True, [], True, True, True]
 
-    def __init__(self, function, *args):
-        self.call = (function, args)
 
-    def __reduce__(self):
-        return self.call
+def test_import_is_light(repo_root) -> None:
+    """No library is imported and no hook set that would wait for one."""
+    code = f"""
+import json, sys
+import torch, mmengine
+finders = list(sys.meta_path)
+import uniformer_mm
+names = [kind.__module__ for kind in torch.serialization.get_safe_globals()]
+print(json.dumps([[m for m in {LIBRARIES} if m in sys.modules], sys.meta_path == finders,
+                  [name for name in names if name.partition('.')[0] != 'torch']]))
+"""
+    assert result_of(start_python('-c', code, repo=repo_root)) == [[], True, []]
+
+
+@pytest.fixture(scope='module')
+def stock_losses(repo_root) -> list[dict]:
+    """Losses of the libraries' own configs, in processes with and without the import."""
+    script = repo_root / 'tests/helpers/stock_losses.py'
+    processes = [start_python(script, mode, repo=repo_root) for mode in ('with', 'without')]
+    return [result_of(process) for process in processes]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('model', ['mask_rcnn', 'semantic_fpn', 'topdown_resnet', 'swin_3d'])
+def test_stock_configs_train_as_without_the_import(model, stock_losses) -> None:
+    ours, theirs = (losses[model] for losses in stock_losses)
+    assert ours == theirs
+    assert ours[0]['loss'] != ours[1]['loss'], 'a step changes the weights'
+
+
+# -------------------------------------------------------------------------------------------------
+# Types that extend a library
+# -------------------------------------------------------------------------------------------------
+
+LAZY = [
+    (registry.MODELS, 'Float32RoIExtractor', 'mmdet'),
+    (registry.VISUALIZERS, 'PoseLocalVisualizer', 'mmpose'),
+    (registry.DATASETS, 'RepeatAugVideoDataset', 'mmaction'),
+]
+
+
+@pytest.mark.parametrize('scope', [None, 'mmengine', 'mmpretrain', 'mmdet'])
+@pytest.mark.parametrize(('own', 'name', 'library'), LAZY)
+def test_lazy_types_are_found_from_every_scope(own, name, library, scope) -> None:
+    pytest.importorskip(library)
+    with own.parent.switch_scope_and_registry(scope) as found:
+        kind = found.get(f'uniformer_mm.{name}')
+    assert kind.__name__ == name
+    assert kind.__module__.startswith('uniformer_mm.')
+    assert own.get(name) is kind
+
+
+@pytest.mark.parametrize(('own', 'name', 'library'), LAZY)
+def test_a_missing_library_is_named(own, name, library, monkeypatch) -> None:
+    monkeypatch.delitem(sys.modules, f'uniformer_mm.{own.modules[name]}', raising=False)
+    for module in [m for m in sys.modules if m.partition('.')[0] == library]:
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match=f'uniformer_mm.{name} needs {library}, which is not'):
+        own.parent.get(f'uniformer_mm.{name}')
+
+
+# -------------------------------------------------------------------------------------------------
+# Repairs
+# -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('order', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float64])
+def test_regions_of_any_type_and_memory_order(dtype, order) -> None:
+    """As torchvision cuts them; bfloat16 in float32, with regions that are not rounded."""
+    torchvision = pytest.importorskip('torchvision')
+    pytest.importorskip('mmdet')
+    extractor = MODELS.build(
+        dict(
+            type='uniformer_mm.Float32RoIExtractor',
+            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2),
+            out_channels=4,
+            featmap_strides=[4, 8],
+        )
+    )
+    rois = torch.tensor([[0, 501.3, 10.2, 611.7, 90.4], [1, 300.1, 3.3, 731.9, 127.8]])
+    maps = [
+        torch.rand(2, 4, 32 // i, 256 // i).to(dtype, memory_format=order).requires_grad_()
+        for i in (1, 2)
+    ]
+    found = extractor(maps, rois)
+    kind = torch.float64 if dtype is torch.float64 else torch.float32
+    assert found.dtype is kind
+    for i in (0, 1):  # a region on each map
+        (expected,) = torchvision.ops.roi_align(
+            maps[i].to(kind), rois[i : i + 1].to(kind), 7, 1 / extractor.featmap_strides[i], 2, True
+        )
+        torch.testing.assert_close(found[i], expected)
+    found.sum().backward()
+    assert all(x.grad.dtype is dtype and x.grad.any() for x in maps)
+
+
+@pytest.mark.parametrize('backend', ['opencv', 'matplotlib'])
+def test_keypoints_are_drawn(backend) -> None:
+    structures = pytest.importorskip('mmpose.structures')
+    from mmengine.structures import InstanceData
+
+    visualizer = VISUALIZERS.build(
+        dict(type='uniformer_mm.PoseLocalVisualizer', name=backend, radius=5, backend=backend)
+    )
+    visualizer.set_dataset_meta(dict(keypoint_colors=[(255, 0, 0)], num_keypoints=1))
+    person = InstanceData(keypoints=np.array([[[20.0, 30]]]), keypoint_scores=np.ones((1, 1)))
+    picture = visualizer.add_datasample(
+        '', np.zeros((48, 64, 3), np.uint8), structures.PoseDataSample(pred_instances=person)
+    )
+    assert picture.shape == (48, 2 * 64, 3), 'the truth beside the prediction'
+    assert picture[30, 64 + 20].tolist() == [255, 0, 0]
+    assert not picture[:, 64 + 40 :].any()
+
+
+@pytest.fixture
+def mmaction_folder(monkeypatch, tmp_path):
+    """A function that makes an mmaction of certain folders and mends it."""
+    name = 'mmaction.models.localizers.drn.drn'
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in [m for m in sys.modules if m.partition('.')[0] == 'mmaction']:
+        monkeypatch.delitem(sys.modules, module)
+
+    def make(*folders: str) -> bool:
+        for folder in folders:
+            (tmp_path / folder).mkdir(parents=True)
+            (tmp_path / folder / '__init__.py').touch()
+        importlib.invalidate_caches()
+        compat.provide_mmaction_drn()
+        assert 'mmaction' not in sys.modules
+        return name in sys.modules
+
+    yield make
+    sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize(
-    'function, args',
+    ('folders', 'mended'),
     [
-        (os.system, ('touch {marker}',)),
-        (builtins.exec, ("open('{marker}', 'w')",)),
-        (builtins.eval, ("open('{marker}', 'w')",)),
-        (getattr, (HistoryBuffer, '__init__')),
-        (getattr, (argparse.Namespace, '__eq__')),
-        (np.empty(0).__reduce__()[0], (np.matrix, (0,), b'b')),
-        (np.load, ('{marker}',)),
-        (Path, ('{marker}',)),
+        (['mmaction', 'mmaction/models/localizers'], True),
+        (['mmaction', 'mmaction/models/localizers/drn'], False),
+        (['mmaction'], False),
     ],
-    ids=['system', 'exec', 'eval', 'getattr', 'getattr2', 'subclass', 'np.load', 'class'],
+    ids=['the wheel', 'complete', 'another layout'],
 )
-@pytest.mark.parametrize('zipped', [True, False])
-def test_pickle_that_calls_code_is_refused(load, tmp_path, function, args, zipped):
-    marker = tmp_path / 'marker'
-    args = [a.format(marker=marker) if isinstance(a, str) else a for a in args]
-    checkpoint = {**training_checkpoint(), 'extra': Bomb(function, *args)}
-    torch.save(checkpoint, tmp_path / 'bomb.pth', _use_new_zipfile_serialization=zipped)
-    with pytest.raises(pickle.UnpicklingError):
-        load(tmp_path / 'bomb.pth')
-    assert not marker.exists()
+def test_only_a_missing_drn_is_provided(folders, mended, mmaction_folder) -> None:
+    assert mmaction_folder(*folders) is mended
+
+
+@pytest.mark.slow
+def test_mmaction_imports_without_its_drn(repo_root) -> None:
+    """Only who builds a DRN hears of it."""
+    pytest.importorskip('mmaction')
+    code = """
+import json
+import mmaction, uniformer_mm, mmaction.models
+from mmaction.registry import MODELS
+assert 'UniFormer' in MODELS.module_dict
+try:
+    MODELS.build(dict(type='DRN'))
+except ImportError as error:
+    print(json.dumps(str(error)))
+"""
+    said = result_of(start_python('-c', code, repo=repo_root))
+    assert 'not part of the mmaction2 1.2.0 wheel' in said

@@ -4,7 +4,7 @@ Importing this package registers its models, transforms, samplers, hooks and sch
 under the scope ``uniformer_mm``.
 """
 
-from . import compat, datasets, engine, models
+from . import compat, datasets, engine, models  # noqa: F401
 from .models import *  # noqa: F403
 from .version import __version__
 

@@ -67,4 +67,4 @@ DATASETS = LazyRegistry(
 HOOKS = LazyRegistry(ROOT_HOOKS)
 MODEL_WRAPPERS = LazyRegistry(ROOT_MODEL_WRAPPERS)
 PARAM_SCHEDULERS = LazyRegistry(ROOT_PARAM_SCHEDULERS)
-VISUALIZERS = LazyRegistry(ROOT_VISUALIZERS, PoseLocalVisualizer='visualization')
+VISUALIZERS = LazyRegistry(ROOT_VISUALIZERS, PoseLocalVisualizer='engine.visualizers')

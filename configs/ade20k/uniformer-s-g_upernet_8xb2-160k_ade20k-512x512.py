@@ -10,10 +10,7 @@ model = dict(
     backbone=dict(
         stage3_style='global',
         drop_path_rate=0.25,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://huggingface.co/Sense-X/uniformer_image/resolve/main/uniformer_small_in1k.pth',
-        ),
+        init_cfg=dict(type='Pretrained', checkpoint='uniformer_small_in1k'),
     )
 )
 train_dataloader = dict(batch_size=2)

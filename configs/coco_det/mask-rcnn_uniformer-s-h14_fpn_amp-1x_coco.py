@@ -11,9 +11,6 @@ model = dict(
     backbone=dict(
         drop_path_rate=0.2,
         with_cp=(0, 0, 8, 0),
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://huggingface.co/Sense-X/uniformer_image/resolve/main/uniformer_small_in1k.pth',
-        ),
+        init_cfg=dict(type='Pretrained', checkpoint='uniformer_small_in1k'),
     )
 )

@@ -5,9 +5,7 @@ model = dict(
     backbone=dict(
         arch='base',
         drop_path_rate=0.5,
-        init_cfg=dict(
-            checkpoint='https://huggingface.co/Sense-X/uniformer_image/resolve/main/uniformer_base_in1k.pth',
-        ),
+        init_cfg=dict(checkpoint='uniformer_base_in1k'),
     )
 )
 train_dataloader = dict(batch_size=32)

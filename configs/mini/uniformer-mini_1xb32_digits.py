@@ -1,6 +1,6 @@
 _base_ = ['../imagenet/uniformer-small_8xb128_in1k.py']
 
-# The paper's ImageNet recipe on tools/data/make_mini.py's handwritten digits, for 2 CPU cores.
+# The paper's ImageNet recipe on tools/demo/make_mini.py's handwritten digits, for 2 CPU cores.
 # Only data, size and schedule differ, and what their scale asks for.
 model = dict(
     # Every block type; four blocks in stage 3 make a hybrid of three windows and one global.

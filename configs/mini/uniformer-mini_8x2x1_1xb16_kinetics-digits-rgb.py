@@ -1,6 +1,6 @@
 _base_ = ['../kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb.py']
 
-# The paper's Kinetics recipe on the moving digits of tools/data/make_mini.py, for 2 CPU cores.
+# The paper's Kinetics recipe on the moving digits of tools/demo/make_mini.py, for 2 CPU cores.
 # Data, size and schedule differ, and what their scale asks for: no drop path, and float32. There is
 # no flip, as a mirrored clip is of another class.
 model = dict(

@@ -1,6 +1,6 @@
 _base_ = ['../something_something/uniformer-small_k400-pre_u16_8xb4-50e_sthv2-rgb.py']
 
-# The paper's Something-Something recipe on the raw frames of tools/data/make_mini.py, for 2 CPU
+# The paper's Something-Something recipe on the raw frames of tools/demo/make_mini.py, for 2 CPU
 # cores, from the weights of the Kinetics demo. Data, size and schedule differ, and
 # what their scale asks for: no drop path, and float32.
 model = dict(

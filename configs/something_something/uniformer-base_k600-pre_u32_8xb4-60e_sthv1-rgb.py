@@ -1,5 +1,5 @@
 _base_ = ['./uniformer-base_k400-pre_u32_8xb4-60e_sthv1-rgb.py']
 
 # 8 GPUs x 4 = 32 videos a step, of two clips each; lr = 2e-4.
-# Weights: https://drive.google.com/file/d/1nBQCBCsCflhZ4OGUoGB3pAkc_GDau7vd/view
+# The weights are on Google Drive only: see README.md.
 model = dict(backbone=dict(init_cfg=dict(checkpoint='weights/uniformer_base_k600_16x4.pth')))

@@ -1,7 +1,7 @@
 _base_ = ['./uniformer-small_k400-pre_u32_8xb4-60e_sthv1-rgb.py']
 
 # 8 GPUs x 4 = 32 videos a step, of two clips each; lr = 2e-4.
-# Weights: https://drive.google.com/file/d/1-dqzjm5RZVspWHQLRD4S1vo4_6jyVltb/view
+# The weights are on Google Drive only: see README.md.
 model = dict(
     backbone=dict(
         drop_path_rate=0.3,

@@ -22,8 +22,8 @@ from paper_configs import (
     weight_decay,
 )
 from seeded_weights import seeded_input, seeded_state_dict
-from small_runs import make_runner
-from tiny_ade import make_ade, shrink, shrink_model, use_data
+from small_data import make_ade
+from small_runs import make_runner, shrink, shrink_model, use_data
 
 from uniformer_mm import cli
 

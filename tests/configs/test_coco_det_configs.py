@@ -21,11 +21,9 @@ from paper_configs import (
     stock_config,
     weight_decay,
 )
-from small_runs import make_runner
-from tiny_coco import make_coco, shrink, use_data
+from small_data import make_coco
+from small_runs import make_runner, shrink, use_data
 from torch import nn
-
-from uniformer_mm import cli
 
 pytest.importorskip('mmdet')
 
@@ -65,15 +63,6 @@ def test_only_the_box_heads_of_the_cascade_are_synchronised() -> None:
     assert {name for name, module in modules if isinstance(module, nn.SyncBatchNorm)} == {
         f'roi_head.bbox_head.{i}.shared_convs.{j}.bn' for i in range(3) for j in range(4)
     }
-
-
-def test_bfloat16_is_an_option(monkeypatch) -> None:
-    """As tools/train.py --amp bf16 makes it on a GPU."""
-    cfg = read_config(MASK)
-    monkeypatch.setattr(cli.runtime, 'has_accelerator', lambda: True)
-    cli.set_amp(cfg, 'bf16')
-    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.dtype) == ('AmpOptimWrapper', 'bfloat16')
-    assert cfg.optim_wrapper.loss_scale == dict(enabled=False)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from paper_configs import (
     stock_config,
     weight_decay,
 )
-from small_runs import make_runner
-from tiny_pose import make_pose, shrink, use_data
+from small_data import make_pose
+from small_runs import make_runner, shrink, use_data
 from torch import nn
 
 pytest.importorskip('mmpose')

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import torch
 from mini_run import build, changed
-from mmengine.config import Config
+from paper_configs import CONFIGS, built_model, leaves, read_config, slow_unless
 from paper_configs import build as build_module
-from paper_configs import built_model, leaves, read_config
 
 # For each the paper's config, and what the model and the optimizer have otherwise than there.
 CHANGES = json.loads((Path(__file__).parents[1] / 'data/mini_changes.json').read_text())
 CLASSIFIER = 'uniformer-mini_1xb32_digits'
 MASK_RCNN = 'mask-rcnn_uniformer-mini-h_fpn_coco-digits'
 POSE = 'td-hm_uniformer-mini_coco-people'
+SOMETHING = 'uniformer-mini_u16_1xb8_sthv2-digits-rgb'
 FPN, UPERNET = (f'uniformer-mini-g_{head}_ade20k-digits' for head in ('fpn', 'upernet'))
 # Arguments of a step that follow from the size.
 SIZES = {'scale', 'scales', 'crop_size', 'frame_interval', 'transforms', 'input_size', 'encoder'}
@@ -118,13 +118,11 @@ RUNS = {
     },
     **{name: ('ade', (6, 3), 2, ITERATIONS, {'aAcc', 'mIoU', 'mAcc'}) for name in (FPN, UPERNET)},
     POSE: ('pose', (6, 4), 4, EPOCH, {'coco/AP'}),
+    SOMETHING: ('something', (8, 4), 4, EPOCH, {'acc/top1'}),  # Kinetics: see test_mini_video
 }
 
 
-@pytest.mark.parametrize(
-    'name',
-    [n if n == CLASSIFIER else pytest.param(n, marks=pytest.mark.slow) for n in RUNS],
-)
+@pytest.mark.parametrize('name', slow_unless({CLASSIFIER}, RUNS))
 def test_trains_and_tests(name, mini_data, classifier, tmp_path) -> None:
     data, (train, val), batch, options, metrics = RUNS[name]
     root = mini_data(data, train=train, val=val)
@@ -140,7 +138,7 @@ def test_trains_and_tests(name, mini_data, classifier, tmp_path) -> None:
             options[f'{split}_dataloader.dataset.bbox_file'] = str(root / BOXES)
     if name != CLASSIFIER:
         options['model.backbone.init_cfg.checkpoint'] = str(classifier)
-    runner = build(Path(f'configs/mini/{name}.py').absolute(), options, tmp_path)
+    runner = build(CONFIGS / f'mini/{name}.py', options, tmp_path)
     runner.train()
     assert list(tmp_path.glob('*_[12].pth'))
     if name != CLASSIFIER:
@@ -155,7 +153,7 @@ def test_trains_and_tests(name, mini_data, classifier, tmp_path) -> None:
 @pytest.mark.parametrize('name', [FPN, UPERNET])
 def test_one_segmentor_tests_in_every_style(name) -> None:
     """The same weights, in windows smaller than the map."""
-    cfg: Config = read_config(f'mini/{name}')
+    cfg = read_config(f'mini/{name}')
     cfg.model.backbone.init_cfg = None
     model = build_module(cfg.model, 'mmseg').eval()
     image, outputs = torch.rand(1, 3, 96, 128), []

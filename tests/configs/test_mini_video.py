@@ -13,12 +13,11 @@ from mmaction.apis.inferencers import MMAction2Inferencer
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 from mmengine.runner import Runner
+from paper_configs import CONFIGS
 
 from uniformer_mm.registry import MODELS
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 KINETICS = CONFIGS / 'mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
-SOMETHING = CONFIGS / 'mini/uniformer-mini_u16_1xb8_sthv2-digits-rgb.py'
 
 
 @pytest.fixture
@@ -62,30 +61,6 @@ def test_a_resumed_run_has_the_losses_of_one_that_went_on(make_runner, classifie
     assert losses_of(resumed) == losses[3:]
     assert {'acc/top1', 'acc/top5', 'acc/mean1'} <= resumed.test().keys()
 
-
-@pytest.mark.slow
-def test_raw_frames_train_and_test(mini_data, make_runner, tmp_path) -> None:
-    """Something-Something's recipe from the weights of a recognizer of the same classes."""
-    weights = tmp_path / 'recognizer.pth'
-    torch.save(dict(state_dict=make_runner().model.state_dict(), meta={}), weights)
-    root = mini_data('something', train=8, val=4)
-    options = {
-        'model.backbone.init_cfg.checkpoint': str(weights),
-        'train_dataloader.batch_size': 4,
-        'train_cfg.max_epochs': 1,
-    }
-    for split in ('train', 'val', 'test'):
-        options[f'{split}_dataloader.num_workers'] = 0
-        options[f'{split}_dataloader.dataset.data_root'] = str(root)
-    runner = build(SOMETHING, options, tmp_path / 'something')
-    runner.train()
-    assert runner.iter == 2
-    assert 'acc/top1' in runner.test()
-
-
-# -------------------------------------------------------------------------------------------------
-# Many clips and crops
-# -------------------------------------------------------------------------------------------------
 
 VIEWS = {'4x1': (4, 'CenterCrop'), '1x3': (1, 'ThreeCrop'), '5x3': (5, 'ThreeCrop')}
 

@@ -28,6 +28,7 @@ from paper_configs import (
 from torch import nn
 
 from uniformer_mm import cli
+from uniformer_mm.checkpoints import resolve
 
 RECIPES = [
     recipe
@@ -90,6 +91,16 @@ def test_recipe(path) -> None:
         key: (found[key], recipe[key]) for key in recipe if not is_same(found[key], recipe[key])
     }
     assert not wrong, '(found, stated)'
+
+
+def test_initial_weights_can_be_fetched() -> None:
+    """Released files are named; those that a program cannot fetch are expected in ``weights/``."""
+    starts = {
+        read_config(path).model.backbone.get('init_cfg', {}).get('checkpoint') for path in LEAVES
+    }
+    for start in starts - {None}:
+        resolved = resolve(start)
+        assert resolved.startswith('https://') or resolved == f'weights/{Path(start).name}'
 
 
 @pytest.mark.parametrize('pattern', [pattern for pattern, _ in RECIPES])

@@ -1,14 +1,15 @@
 """Images of any size and broken data, in the detection configs' own pipelines."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
-from small_runs import make_runner
-from tiny_coco import CLASSES, SIZES, make_coco, shrink, shrink_backbone, use_data
+from small_data import CLASSES, SIZES, make_coco
+from small_runs import make_runner, shrink, shrink_model, use_data
 
 from uniformer_mm import cli
 
@@ -16,7 +17,7 @@ pytest.importorskip('mmdet')
 
 MASK = 'mask-rcnn_uniformer-s-h14_fpn_amp-ms-crop-3x_coco'
 CASCADE = 'cascade-mask-rcnn_uniformer-s-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_coco'
-TRAIN_FILE = 'annotations/instances_train2017.json'
+BOTH = pytest.mark.parametrize('name', [MASK, pytest.param(CASCADE, marks=pytest.mark.slow)])
 
 
 @pytest.fixture
@@ -35,15 +36,10 @@ def make_cfg(repo_root, tmp_path):
         cfg, _ = cli.load_config(str(path), {'train_cfg.max_epochs': 1})
         use_data(cfg, root, classes)
         shrink(cfg, by)
-        shrink_backbone(cfg)
+        shrink_model(cfg)
         return cfg
 
     return make
-
-
-@pytest.fixture
-def train_file(tmp_path) -> Path:
-    return tmp_path / 'coco' / TRAIN_FILE
 
 
 def assert_fits(sample, size: tuple[int, int]) -> None:
@@ -61,7 +57,7 @@ def assert_fits(sample, size: tuple[int, int]) -> None:
 SMALL = [(1, 1), (1, 160), (160, 1), (3, 7), (31, 33), (160, 120)]
 
 
-@pytest.mark.parametrize('name', [MASK, pytest.param(CASCADE, marks=pytest.mark.slow)])
+@BOTH
 def test_every_size_is_tested(make_cfg, tmp_path, name) -> None:
     cfg = make_cfg(SMALL, name)
     runner = make_runner(cfg, tmp_path / 'work')
@@ -86,7 +82,7 @@ def test_true_test_size(make_cfg, tmp_path) -> None:
     assert shapes == [(800, 800), (800, 1344), (1344, 32)]
 
 
-@pytest.mark.parametrize('name', [MASK, pytest.param(CASCADE, marks=pytest.mark.slow)])
+@BOTH
 def test_every_size_from_32_is_trained(make_cfg, tmp_path, name) -> None:
     """Images below filter_cfg.min_size are left out, as the config says."""
     cfg = make_cfg([(1, 1), (31, 200), (32, 32), (32, 300), (300, 32), (160, 120)], name)
@@ -101,7 +97,7 @@ def test_every_size_from_32_is_trained(make_cfg, tmp_path, name) -> None:
     assert all(p.isfinite().all() for p in runner.model.parameters())
 
 
-@pytest.mark.parametrize('name', [MASK, pytest.param(CASCADE, marks=pytest.mark.slow)])
+@BOTH
 def test_images_without_objects_are_trained(make_cfg, tmp_path, name) -> None:
     """They reach every parameter, or distributed training would wait for ever."""
     cfg = make_cfg(SIZES[:2], name, num_empty=2)
@@ -126,33 +122,30 @@ def refuse(cfg: Config, work_dir: Path) -> str:
     return message
 
 
-def test_no_image_with_objects(make_cfg, tmp_path) -> None:
-    assert 'no image left' in refuse(make_cfg(num_empty=len(SIZES)), tmp_path / 'work')
+# What is wrong: arguments of make_cfg, what is written over the file of annotations, the message.
+WRONG = {
+    'no objects': (dict(num_empty=len(SIZES)), {}, 'no image left'),
+    'no annotations': ({}, dict(annotations=[]), 'no image left'),
+    'other classes': (dict(classes=('cat', 'dog')), {}, 'must give names of the annotation file'),
+    'another order': (
+        dict(classes=('bar', 'square')),
+        {},
+        'do not fit.*in the order of the file',
+    ),
+    'other ids': (
+        {},
+        dict(categories=[dict(id=3, name='square'), dict(id=7, name='bar')]),
+        r'category_id \[13\], which its "categories" do not define',
+    ),
+}
 
 
-def test_no_annotations_at_all(make_cfg, train_file, tmp_path) -> None:
-    cfg = make_cfg()
-    train_file.write_text(json.dumps(json.loads(train_file.read_text()) | {'annotations': []}))
-    assert 'no image left' in refuse(cfg, tmp_path / 'work')
-
-
-def test_classes_of_another_data_set(make_cfg, tmp_path) -> None:
-    assert 'must give names of the annotation file' in refuse(
-        make_cfg(classes=('cat', 'dog')), tmp_path / 'work'
-    )
-
-
-def test_classes_in_another_order(make_cfg, tmp_path) -> None:
-    message = refuse(make_cfg(classes=('bar', 'square')), tmp_path / 'work')
-    assert 'do not fit' in message and 'in the order of the file' in message
-
-
-def test_category_ids_that_do_not_match(make_cfg, train_file, tmp_path) -> None:
-    cfg = make_cfg()
-    content = json.loads(train_file.read_text())
-    content['annotations'][0]['category_id'] = 1
-    train_file.write_text(json.dumps(content))
-    assert 'category_id [1], which its "categories" do not define' in refuse(cfg, tmp_path / 'work')
+@pytest.mark.parametrize(('kwargs', 'content', 'expected'), WRONG.values(), ids=WRONG)
+def test_wrong_annotations_are_refused(make_cfg, kwargs, content, expected, tmp_path) -> None:
+    cfg = make_cfg(**kwargs)
+    file = tmp_path / 'coco/annotations/instances_train2017.json'
+    file.write_text(json.dumps(json.loads(file.read_text()) | content))
+    assert re.search(expected, refuse(cfg, tmp_path / 'work'), re.S)
 
 
 def test_heads_of_another_number_of_classes(make_cfg, tmp_path) -> None:

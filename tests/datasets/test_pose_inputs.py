@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
-from small_runs import make_runner
-from tiny_pose import DETECTIONS, make_pose, use_data
+from small_data import DETECTIONS, make_pose
+from small_runs import make_runner, use_data
 
 from uniformer_mm import cli
 from uniformer_mm.cli.messages import explain
@@ -94,14 +94,7 @@ def test_a_missing_detections_file_is_named(tmp_path) -> None:
     assert str(root / DETECTIONS) in str(error.value)
     assert '--cfg-options test_dataloader.dataset.bbox_file=None' in str(error.value)
     cli.check_data(cfg, ('train',))
-    cfg.test_dataloader.dataset.bbox_file = None
-    cli.check_data(cfg, ('test',))
-
-
-def test_annotated_boxes_instead_of_detected_ones(tmp_path) -> None:
-    root = make_pose(tmp_path / 'data')
-    (root / DETECTIONS).unlink()
-    cfg = make_cfg(root)
+    # Annotated boxes instead of detected ones.
     cfg.val_dataloader.dataset.bbox_file = cfg.test_dataloader.dataset.bbox_file = None
     runner = make_runner(cfg, tmp_path / 'work')
     assert 'coco/AP' in runner.test()

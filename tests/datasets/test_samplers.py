@@ -16,9 +16,7 @@ def on_rank(monkeypatch, rank: int, world: int, size: int, **kwargs) -> DeiTRepe
 
 
 def test_imagenet_epoch_has_1251_steps(monkeypatch) -> None:
-    sampler = on_rank(monkeypatch, 0, 8, 1_281_167)
-    assert len(sampler) == 160_128
-    assert len(sampler) // 128 == 1251
+    assert len(on_rank(monkeypatch, 0, 8, 1_281_167)) == 160_128 == 1251 * 128
 
 
 @pytest.mark.parametrize(
@@ -29,40 +27,30 @@ def test_length_is_what_it_yields(monkeypatch, size: int, world: int, expected: 
     assert len(sampler) == len(list(sampler)) == expected
 
 
+def shuffled(size: int, seed: int) -> list[int]:
+    return torch.randperm(size, generator=torch.Generator().manual_seed(seed)).tolist()
+
+
 def test_ranks_share_the_copies_of_one_shuffled_list(monkeypatch) -> None:
     """Three ranks and three repeats: each rank gets every image of the head of the list once."""
-    ranks = [list(on_rank(monkeypatch, rank, 3, 768)) for rank in range(3)]
-    assert ranks[0] == ranks[1] == ranks[2]
-    assert len(set(ranks[0])) == 256
-    order = torch.randperm(768, generator=torch.Generator().manual_seed(0)).tolist()
-    assert ranks[0] == order[:256]
-
-
-def test_one_rank_sees_a_third_of_the_images_three_times(monkeypatch) -> None:
+    for rank in range(3):
+        assert list(on_rank(monkeypatch, rank, 3, 768)) == shuffled(768, 0)[:256]
     seen = Counter(on_rank(monkeypatch, 0, 1, 768))
-    assert set(seen.values()) == {3}
+    assert set(seen.values()) == {3}, 'alone it sees a third of the images three times'
     assert len(seen) == 256
 
 
 def test_epoch_is_the_shuffle_seed(monkeypatch) -> None:
     sampler = on_rank(monkeypatch, 0, 1, 512, num_repeats=1)
-    first = list(sampler)
-    assert list(sampler) == first
+    assert list(sampler) == list(sampler) == shuffled(512, 0)
     sampler.set_epoch(7)
-    assert list(sampler) != first
-    order = torch.randperm(512, generator=torch.Generator().manual_seed(7)).tolist()
-    assert list(sampler) == order
-    assert list(on_rank(monkeypatch, 0, 1, 512, num_repeats=1, seed=7)) == order
+    assert list(sampler) == shuffled(512, 7)
+    assert list(on_rank(monkeypatch, 0, 1, 512, num_repeats=1, seed=7)) == shuffled(512, 7)
+    config = dict(type='uniformer_mm.DeiTRepeatAugSampler', dataset=range(300), seed=None)
+    assert isinstance(DATA_SAMPLERS.build(config).seed, int)
 
 
 def test_too_small_a_dataset_is_refused_with_the_remedy(monkeypatch) -> None:
     with pytest.raises(ValueError, match='255 images.*round_to=256.*set a smaller round_to'):
         on_rank(monkeypatch, 0, 1, 255)
     assert len(on_rank(monkeypatch, 0, 1, 255, round_to=64)) == 192
-
-
-def test_registered() -> None:
-    sampler = DATA_SAMPLERS.build(
-        dict(type='uniformer_mm.DeiTRepeatAugSampler', dataset=range(300), seed=None)
-    )
-    assert isinstance(sampler.seed, int)

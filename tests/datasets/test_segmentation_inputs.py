@@ -10,13 +10,12 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
-from mmengine.structures import PixelData
 from mmseg.datasets import LoadAnnotations
 from mmseg.registry import DATASETS
-from mmseg.structures import SegDataSample
 from paper_configs import build, read_config
 from PIL import Image
-from tiny_ade import make_ade, shrink, shrink_model
+from small_data import make_ade
+from small_runs import shrink, shrink_model
 
 from uniformer_mm.cli import UserError
 from uniformer_mm.datasets import LoadLabelMap, ResizeToAtLeast
@@ -159,14 +158,14 @@ def test_an_image_without_a_label_has_none() -> None:
     assert LoadLabelMap(3)(results := dict(img_path='a.jpg')) == results
 
 
-def test_only_thin_images_are_enlarged() -> None:
-    resize = ResizeToAtLeast(size=32)
-    for shape, expected in (((32, 40), None), ((4, 90), (32, 90)), ((5, 6), (32, 32))):
-        image = np.zeros((*shape, 3), np.uint8)
-        results = resize(dict(img=image, img_shape=shape))
-        if expected is None:
-            assert results['img'] is image
-        assert results['img'].shape[:2] == results['img_shape'] == (expected or shape)
+@pytest.mark.parametrize(
+    ('shape', 'expected'), [((32, 40), (32, 40)), ((4, 90), (32, 90)), ((5, 6), (32, 32))]
+)
+def test_only_thin_images_are_enlarged(shape, expected) -> None:
+    image = np.zeros((*shape, 3), np.uint8)
+    results = ResizeToAtLeast(size=32)(dict(img=image, img_shape=shape))
+    assert (results['img'] is image) == (shape == expected)
+    assert results['img'].shape[:2] == results['img_shape'] == expected
 
 
 # (width, height): below the crop, strips, no multiple of 32 or of a window.
@@ -190,41 +189,20 @@ def test_training_on_odd_sizes(size, cfg, model, tmp_path) -> None:
     assert loss > 0
 
 
-MODES = {
-    'whole': dict(mode='whole'),
-    'slide': dict(mode='slide', crop_size=(64, 64), stride=(43, 43)),
-}
+MODES = [dict(mode='whole'), dict(mode='slide', crop_size=(64, 64), stride=(43, 43))]
 
 
-@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('mode', MODES, ids=lambda mode: mode['mode'])
 @pytest.mark.parametrize('size', ODD_SIZES, ids=lambda size: '{}x{}'.format(*size))
 @torch.no_grad()
 def test_testing_odd_sizes(size, mode, cfg, model, tmp_path) -> None:
     result = read(cfg, 'test', noise(*size), grey(np.ones(size[::-1])), tmp_path)
     assert min(result['inputs'].shape[1:]) >= 32
-    model.eval().test_cfg = Config(MODES[mode])
+    model.eval().test_cfg = Config(mode)
     (sample,) = model.test_step(batch(result))
-    model.test_cfg = Config(MODES['whole'])
+    model.test_cfg = Config(MODES[0])
     assert sample.pred_sem_seg.data.shape == sample.gt_sem_seg.data.shape == (1, *size[::-1])
     assert sample.seg_logits.data.isfinite().all()
-
-
-@pytest.mark.parametrize('style', ['global', 'window', 'hybrid'])
-@torch.no_grad()
-def test_any_size_in_every_style(style, cfg, model) -> None:
-    """Nothing is padded: the maps are floored, and the heads come back to the size of the input."""
-    model.eval().backbone.set_stage3_style(style, 3)
-    image = torch.randint(0, 256, (3, 150, 203), dtype=torch.uint8)
-    sample = SegDataSample(
-        gt_sem_seg=PixelData(data=torch.zeros(1, 150, 203)),
-        metainfo=dict(img_shape=(150, 203), ori_shape=(150, 203)),
-    )
-    (found,) = model.test_step(dict(inputs=[image], data_samples=[sample]))
-    assert found.pred_sem_seg.data.shape == (1, 150, 203)
-    normed = model.data_preprocessor(dict(inputs=[image]), False)['inputs']
-    assert normed.shape == (1, 3, 150, 203)
-    sizes = [tuple(x.shape[2:]) for x in model.backbone(normed)]
-    assert sizes == [(37, 50), (18, 25), (9, 12), (4, 6)]
 
 
 def test_the_example_of_ones_own_regions(repo_root, tmp_path) -> None:

@@ -15,17 +15,20 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DefaultScope
-from mmengine.structures import InstanceData, LabelData, PixelData
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.structures import InstanceData, PixelData
+from mmengine.utils import get_installed_path
 
 if sys.argv[1] == 'with':
     import uniformer_mm  # noqa: F401
 else:  # the wheel of mmaction2 1.2.0 lacks this module
     sys.modules['mmaction.models.localizers.drn.drn'] = SimpleNamespace(DRN=None)
 
-from paper_configs import build, stock_config
-
 SIZE = (96, 128)
+
+
+def stock_config(scope: str, path: str) -> Config:
+    return Config.fromfile(f'{get_installed_path(scope)}/.mim/configs/{path}')
 
 
 def image(*leading: int) -> torch.Tensor:
@@ -94,9 +97,7 @@ def swin_3d() -> tuple:
     arch = dict(embed_dims=24, depths=[1, 1, 2, 1], num_heads=[1, 2, 4, 8])
     cfg.model.backbone.update(arch=arch, pretrained=None, pretrained2d=False)
     cfg.model.cls_head.in_channels = 8 * 24
-    sample = ActionDataSample(gt_label=LabelData(item=torch.tensor([7])))
-    sample.set_gt_label(7)
-    return cfg, image(1, 3, 8), sample
+    return cfg, image(1, 3, 8), ActionDataSample().set_gt_label(7)
 
 
 def losses(make_case) -> list[dict[str, float]]:
@@ -105,7 +106,7 @@ def losses(make_case) -> list[dict[str, float]]:
         seed(0)
     cfg, inputs, sample = make_case()
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = revert_sync_batchnorm(build(cfg.model, cfg.default_scope)).train()
+        model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
         cfg.optim_wrapper.update(type='OptimWrapper')
         cfg.optim_wrapper.pop('loss_scale', None)
         wrapper = build_optim_wrapper(model, cfg.optim_wrapper)

@@ -33,42 +33,32 @@ def record(model: nn.Module, names: list[str]) -> dict[str, Tensor]:
     return outputs
 
 
-def seeded_classifier(golden: dict, **kwargs) -> tuple[UniFormer, dict[str, Tensor]]:
-    """A backbone in float64 with the golden weights, and the state dict of the head."""
-    state = seeded_state_dict(golden['keys'])
-    head = {k: state.pop(k) for k in list(state) if k.startswith('head.')}
-    model = UniFormer(out_indices=(3,), final_norm=True, **kwargs).double().eval()
-    model.load_state_dict(state, strict=True)
-    return model, head
+def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The backbone's entries and those of the head."""
+    head = {key: value for key, value in state.items() if key.startswith('head.')}
+    return {key: value for key, value in state.items() if key not in head}, head
 
 
 @pytest.mark.parametrize('name', CLASSIFIERS)
 @torch.no_grad()
 def test_classifier(golden_imagenet: dict, name: str) -> None:
     golden = golden_imagenet['models'][name]
-    model, head = seeded_classifier(golden, **CLASSIFIERS[name])
-    parameters = sum(p.numel() for p in model.parameters())
-    assert parameters + sum(p.numel() for p in head.values()) == golden['params']
+    state, head = split_head(seeded_state_dict(golden['keys']))
+    model = UniFormer(out_indices=(3,), final_norm=True, **CLASSIFIERS[name]).double().eval()
+    model.load_state_dict(state, strict=True)
+    parameters = sum(p.numel() for p in (*model.parameters(), *head.values()))
+    assert parameters == golden['params']
 
-    stages = [k for k in golden['outputs'] if k not in ('features', 'logits')]
-    outputs = record(model, stages)
+    outputs = record(model, [k for k in golden['outputs'] if k not in ('features', 'logits')])
     (features,) = model(seeded_input(golden['input']['shape'], golden['input']['seed']))
     outputs['features'] = features
     outputs['logits'] = features.mean((2, 3)) @ head['head.weight'].T + head['head.bias']
     assert outputs.keys() == golden['outputs'].keys()
     for key, expected in golden['outputs'].items():
         assert_matches(outputs[key], expected, f'{name} {key}')
-
-
-@pytest.mark.parametrize('name', CLASSIFIERS)
-@torch.no_grad()
-def test_units(golden_imagenet: dict, name: str) -> None:
-    golden = golden_imagenet['models'][name]
-    model, _ = seeded_classifier(golden, **CLASSIFIERS[name])
     for unit, expected in golden['units'].items():
         x = seeded_input(expected['input']['shape'], expected['input']['seed'])
-        output = model.get_submodule(unit)(x)
-        assert_matches(output, expected['output'], f'{name} {unit}')
+        assert_matches(model.get_submodule(unit)(x), expected['output'], f'{name} {unit}')
 
 
 @pytest.mark.parametrize('fused_attn', [True, False])
@@ -83,12 +73,6 @@ def test_dense(golden_dense: dict, name: str, fused_attn: bool) -> None:
     assert len(outputs) == len(case['outputs'])
     for i, (output, expected) in enumerate(zip(outputs, case['outputs'], strict=True)):
         assert_matches(output, expected, f'{name} stage {i}')
-
-
-def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The backbone's entries and those of the head."""
-    head = {key: value for key, value in state.items() if key.startswith('head.')}
-    return {key: value for key, value in state.items() if key not in head}, head
 
 
 def check_video(model: UniFormer3D, head: dict[str, Tensor], golden: dict, name: str) -> None:
@@ -127,14 +111,14 @@ def test_video_inflation(golden_video: dict) -> None:
     check_video(model, head, golden, 'uniformer_small_inflation')
 
 
-def test_every_video_entry_is_covered(golden_video: dict) -> None:
-    networks = {'uniformer_small', 'uniformer_small_inflation'}
-    assert golden_video.keys() - networks == {'_about', 'uniformer_protocol'}
-
-
-def test_every_2d_entry_is_covered(golden_imagenet: dict, golden_dense: dict) -> None:
+def test_every_entry_is_covered(
+    golden_imagenet: dict, golden_dense: dict, golden_video: dict
+) -> None:
     # The light and token-labelling networks are other classes and heads.
-    other = {'uniformer_xxs', 'uniformer_small_tl'}
-    assert golden_imagenet['models'].keys() - other == CLASSIFIERS.keys()
+    assert golden_imagenet['models'].keys() - {'uniformer_xxs', 'uniformer_small_tl'} == {
+        *CLASSIFIERS
+    }
     dense = {c['name'] for c in golden_dense['cases'] if c['official_class'] == 'UniFormer'}
     assert dense == DENSE_STYLES.keys()
+    networks = {'uniformer_small', 'uniformer_small_inflation'}
+    assert golden_video.keys() - networks == {'_about', 'uniformer_protocol'}

@@ -7,7 +7,7 @@ import mmengine
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_pose import DETECTIONS, make_pose
+from small_data import DETECTIONS, make_pose
 
 pytest.importorskip('mmpose')
 

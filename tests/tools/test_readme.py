@@ -1,4 +1,4 @@
-"""What the README tells a newcomer to type works as it stands there."""
+"""What README and docs tell a newcomer to type works, and what they point to is there."""
 
 import re
 from collections.abc import Callable
@@ -7,31 +7,67 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from uniformer_mm import UniFormer
+from uniformer_mm.version import __version__
+
+REPO = Path(__file__).resolve().parents[2]
+PAGES = sorted([*REPO.glob('*.md'), *REPO.glob('docs/*.md'), *REPO.glob('configs/*/*.md')])
 
 
-@pytest.fixture(scope='module')
-def blocks(repo_root: Path) -> list[str]:
-    """The Python examples of the README."""
-    return re.findall(r'```python\n(.*?)```', (repo_root / 'README.md').read_text(), re.DOTALL)
+def read_example(page: str, word: str) -> str:
+    """The Python example of a page that holds a word."""
+    blocks = re.findall(r'```python\n(.*?)```', (REPO / page).read_text(), re.DOTALL)
+    (example,) = [block for block in blocks if word in block]
+    return example
 
 
-def test_plain_pytorch_example(blocks: list[str]) -> None:
-    (example,) = [block for block in blocks if 'fold_for_inference' in block]
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(REPO)))
+def test_links_and_named_files_exist(page: Path) -> None:
+    text = page.read_text()
+    for link in re.findall(r'\]\(([^)\s]+)\)', text):
+        place, _, heading = link.partition('#')
+        if place.startswith(('http:', 'https:')):
+            continue
+        target = page.parent / place if place else page
+        assert target.exists(), link
+        if heading:
+            titles = re.findall(r'^#+ (.*)$', target.read_text(), re.MULTILINE)
+            slugs = [re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-') for title in titles]
+            assert heading in slugs, link
+    for block in re.findall(r'```bash\n(.*?)```', text, re.DOTALL):
+        for file in re.findall(r'\b(?:tools|configs|requirements)/[\w./-]+\.\w+', block):
+            assert (REPO / file).is_file() or 'flowers' in file, file
+
+
+def test_the_readme_is_short_and_has_its_picture() -> None:
+    assert len((REPO / 'README.md').read_text().splitlines()) < 140
+    picture = REPO / 'docs/demo.jpg'
+    assert picture.stat().st_size < 150_000
+    assert Image.open(picture).width == 800
+
+
+def test_citation() -> None:
+    citation = yaml.safe_load((REPO / 'CITATION.cff').read_text())
+    assert citation['version'] == __version__
+    papers = [citation['preferred-citation'], *citation['references']]
+    assert [paper['url'][-10:] for paper in papers] == ['2201.09450', '2201.04676']
+
+
+def test_plain_pytorch_example() -> None:
     names: dict = {}
+    example = read_example('README.md', 'fold_for_inference')
     exec(example.replace('800, 1280', '64, 96'), names)
     assert [tuple(m.shape[2:]) for m in names['maps']] == [(16, 24), (8, 12), (4, 6), (2, 3)]
 
 
 @pytest.mark.slow
-def test_own_data_example(
-    blocks: list[str], repo_root: Path, run_tool: Callable, tmp_path: Path
-) -> None:
-    (example,) = [block for block in blocks if 'data/flowers' in block]
-    (tmp_path / 'configs').symlink_to(repo_root / 'configs')
+def test_own_data_example(run_tool: Callable, tmp_path: Path) -> None:
+    (tmp_path / 'configs').symlink_to(REPO / 'configs')
     config = tmp_path / 'flowers.py'
+    example = read_example('docs/own_data.md', 'data/flowers')
     config.write_text(example.replace("'./imagenet", "'./configs/imagenet"))
 
     rng = np.random.default_rng(0)

@@ -13,7 +13,7 @@ from mmseg.apis import MMSegInferencer
 from mmseg.datasets import ADE20KDataset
 from mmseg.registry import MODELS
 from PIL import Image
-from tiny_ade import make_ade
+from small_data import make_ade
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/mini'
 CONFIG = CONFIGS / 'uniformer-mini-g_fpn_ade20k-digits.py'
@@ -149,32 +149,3 @@ def test_trains_resumes_tests_and_draws(run_main, read_losses, tmp_path) -> None
             **{'test_0': (180, 70), 'test_1': (140, 90)},
             **{'test_2': (300, 66), 'test_3': (150, 75)},
         }
-
-
-def test_grid_of_image_prediction_and_truth(run_main, tmp_path) -> None:
-    samples = []
-    for i in range(3):
-        Image.new('RGB', (40, 20), (10 * i, 0, 200)).save(tmp_path / f'{i}.png')
-        found = torch.full((1, 20, 40), i)
-        truth = found.clone()
-        truth[:, :, :10] = 255
-        samples.append(
-            dict(
-                img_path=str(tmp_path / f'{i}.png'),
-                pred_sem_seg=dict(data=found),
-                gt_sem_seg=dict(data=truth),
-            )
-        )
-    (tmp_path / 'dump.pkl').write_bytes(pickle.dumps(samples))
-    out = tmp_path / 'out/grid.png'
-    args = (CONFIG, tmp_path / 'dump.pkl', out, '--height', 40, '--opacity', 1, '--width', 500)
-    assert run_main('tools/visualization/segmentation_grid.py', *args) == 0
-    picture = np.asarray(Image.open(out))
-    width = 3 * 80 + 2 * 4  # image, prediction, truth, and the gaps between them
-    assert picture.shape == (3 * 40 + 4 * 12, width + 2 * 12, 3)
-    palette = Config.fromfile(CONFIG).digits_dataset.metainfo.palette
-    for i in range(3):
-        row = picture[12 + 52 * i + 20, 12:]
-        assert row[40].tolist() == [10 * i, 0, 200]
-        assert row[84 + 10].tolist() == row[168 + 60].tolist() == list(palette[i])
-        assert not row[168 + 10].any(), 'no class, no colour'

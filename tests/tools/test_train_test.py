@@ -109,7 +109,7 @@ TRAIN_ERRORS = {
     ),
     'no data set up': (
         ['--cfg-options', 'train_dataloader.dataset.data_root=data/mini/nothing'],
-        'python tools/data/make_mini.py',
+        'python tools/demo/make_mini.py',
     ),
     'no split': (
         ['--cfg-options', 'train_dataloader.dataset.data_prefix=trian'],

@@ -1,20 +1,18 @@
-"""tools/inference/classify_video.py and the picture of clips, with random weights."""
+"""tools/inference/classify_video.py, with random weights."""
 
-import pickle
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import av
 import classify_video
-import clip_grid
 import common
 import make_mini
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 from uniformer_mm import UniFormer3D
@@ -99,29 +97,3 @@ def test_classes_must_fit(checkpoint, data, run_main, tmp_path) -> None:
     assert 'names.txt has 2 names; the model 4 classes.' in run_main(*args)
     names.unlink()
     assert 'There is no file' in run_main(*args)
-
-
-def test_clip_grid(data, tmp_path) -> None:
-    samples = [
-        dict(
-            gt_label=torch.tensor([i % 4]),
-            pred_label=torch.tensor([0]),
-            pred_score=torch.tensor([3.0 + i, 1.0, 0.0, 0.0]),
-        )
-        for i in range(5)
-    ]
-    dump = tmp_path / 'predictions.pkl'
-    dump.write_bytes(pickle.dumps(samples))
-    clips = clip_grid.read_clips(dump, 'score')
-    assert [(clip.truth, clip.label) for clip in clips] == [(0, 0), (1, 0), (2, 0), (3, 0), (0, 0)]
-    assert clips[0].confidence == pytest.approx(np.exp(3) / (np.exp(3) + np.e + 2))
-    assert [clip.index for clip in clip_grid.choose(clips, 4)] == [3, 2, 0, 4]
-
-    config = Config.fromfile(CONFIG).test_dataloader.dataset
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        dataset = DATASETS.build({**config, 'data_root': str(data)})
-    frames = clip_grid.read_frames(dataset, 1, most=4)
-    assert frames.shape == (80, 4 * 80 + 3 * clip_grid.GAP, 3)
-    names = ['right', 'left', 'down', 'up']
-    clip_grid.draw(dataset, clips, names, tmp_path / 'out/clips.png', 4)
-    assert min(Image.open(tmp_path / 'out/clips.png').size) > 200

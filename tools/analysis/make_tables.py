@@ -143,46 +143,51 @@ class Table:
 class Tasks:
     """The table of the main README: the largest model of every task."""
 
+    # Task, model, its config, the scores to show.
     ROWS = (
-        ('image classification', 'imagenet', 'uniformer-base_8xb128_in1k', 'top-1'),
+        ('image classification', 'UniFormer-B', 'imagenet/uniformer-base_8xb128_in1k', ['top-1']),
         (
             'detection, instance segmentation',
-            'coco_det',
-            'cascade-mask-rcnn_uniformer-b-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_coco',
-            'box AP',
-            'mask AP',
+            'Cascade Mask R-CNN, B',
+            'coco_det/cascade-mask-rcnn_uniformer-b-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_coco',
+            ['box AP', 'mask AP'],
         ),
         (
             'semantic segmentation',
-            'ade20k',
-            'uniformer-b-g_upernet_8xb2-160k_ade20k-512x512',
-            'mIoU',
-        ),
-        ('human pose estimation', 'coco_pose', 'td-hm_uniformer-b-8xb32-210e_coco-448x320', 'AP'),
-        (
-            'action recognition',
-            'kinetics',
-            'uniformer-base_in1k-pre_32x4x1_8xb4-110e_kinetics400-rgb',
-            'top-1',
+            'UperNet, B',
+            'ade20k/uniformer-b-g_upernet_8xb2-160k_ade20k-512x512',
+            ['mIoU'],
         ),
         (
+            'human pose estimation',
+            'B, 448 x 320',
+            'coco_pose/td-hm_uniformer-b-8xb32-210e_coco-448x320',
+            ['AP'],
+        ),
+        (
             'action recognition',
-            'something_something',
-            'uniformer-base_k600-pre_u32_8xb4-50e_sthv2-rgb',
-            'top-1',
+            'B, 32 x 4',
+            'kinetics/uniformer-base_in1k-pre_32x4x1_8xb4-110e_kinetics400-rgb',
+            ['top-1'],
+        ),
+        (
+            'action recognition',
+            'B, 32',
+            'something_something/uniformer-base_k600-pre_u32_8xb4-50e_sthv2-rgb',
+            ['top-1'],
         ),
     )
 
     def __str__(self) -> str:
         rows = []
-        for task, folder, name, *scores in self.ROWS:
+        for task, label, path, scores in self.ROWS:
+            folder, name = path.split('/')
             model = read_models(folder)[name]
             published = ', '.join(f'{score} {COLUMNS[score](model)}' for score in scores)
             data = f'[{model["Metadata"]["Training Data"]}](configs/{folder}/README.md)'
-            cells = [COLUMNS[column](model) for column in ('model', 'params')]
-            rows.append(
-                [task, data, *cells, giga(model), published, f'[config]({model["Config"]})']
-            )
+            link = f'[config]({model["Config"]})'
+            params = COLUMNS['params'](model)
+            rows.append([task, data, label, params, giga(model), published, link])
         header = ('task', 'data', 'model', 'params', 'FLOPs', 'published score', 'config')
         return '\n'.join(markdown(header, rows))
 

@@ -163,7 +163,7 @@ def _data_folders(dataset: dict) -> Iterator[str]:
 def _missing_data(split: str, path: str) -> str:
     message = f'The {split} data folder {path} does not exist (from {Path.cwd()}). '
     if 'data/mini' in path:
-        return message + 'Make the built-in small data with: python tools/data/make_mini.py'
+        return message + 'Make the built-in small data with: python tools/demo/make_mini.py'
     return message + (
         'Put or link the data there (docs/data.md), or name its place with '
         f'--cfg-options {LOADERS[split]}.dataset.data_root=...'

@@ -170,7 +170,7 @@ LIBRARIES = {
             'mmaction2',
             'video',
             drawing_hint="mmaction2's VisualizationHook cannot draw clips (it passes its "
-            'visualizer an argument that does not exist). tools/visualization/clip_grid.py draws '
+            'visualizer an argument that does not exist). tools/visualization/draw.py draws '
             'the predictions of --dump.',
             task=CLIP,
             paper_size=(16, 224, 224),

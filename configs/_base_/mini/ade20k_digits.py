@@ -1,5 +1,5 @@
 # What the mini segmentors share: the paper's data and runtime on the digits of
-# tools/data/make_mini.py, at a size for 2 CPU cores.
+# tools/demo/make_mini.py, at a size for 2 CPU cores.
 _base_ = ['../datasets/ade20k_512x512.py', '../runtimes/ade20k.py']
 
 digits_backbone = dict(

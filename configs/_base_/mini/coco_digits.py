@@ -1,5 +1,5 @@
 # What the mini detectors share: the paper's data, schedule and runtime on the digits of
-# tools/data/make_mini.py, at a size for 2 CPU cores. Each config puts the parts of the model in
+# tools/demo/make_mini.py, at a size for 2 CPU cores. Each config puts the parts of the model in
 # their places, since two bases cannot both hold `model`.
 _base_ = [
     '../datasets/coco_instance.py',

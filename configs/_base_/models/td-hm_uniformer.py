@@ -14,10 +14,7 @@ model = dict(
         # The head reads the last map: norms of the other stages would be parameters without use.
         out_indices=(3,),
         drop_path_rate=0.2,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://huggingface.co/Sense-X/uniformer_image/resolve/main/uniformer_small_in1k.pth',
-        ),
+        init_cfg=dict(type='Pretrained', checkpoint='uniformer_small_in1k'),
     ),
     head=dict(
         type='HeatmapHead',

@@ -5,8 +5,6 @@ model = dict(
     backbone=dict(
         arch='base',
         drop_path_rate=0.3,
-        init_cfg=dict(
-            checkpoint='https://huggingface.co/Sense-X/uniformer_image/resolve/main/uniformer_base_in1k.pth',
-        ),
+        init_cfg=dict(checkpoint='uniformer_base_in1k'),
     )
 )

@@ -5,7 +5,7 @@ model = dict(
         arch='base',
         drop_path_rate=0.6,
         init_cfg=dict(
-            checkpoint='https://download.openmmlab.com/mmaction/v1.0/recognition/uniformerv1/uniformer-base_imagenet1k-pre_16x4x1_kinetics400-rgb_20221219-157c2e66.pth',
+            checkpoint='uniformer-base_imagenet1k-pre_16x4x1_kinetics400-rgb_20221219-157c2e66',
         ),
     )
 )

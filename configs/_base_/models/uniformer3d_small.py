@@ -8,7 +8,7 @@ model = dict(
         # An image classifier: every kernel is repeated in time and divided by its length.
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='https://huggingface.co/Sense-X/uniformer_image/resolve/main/uniformer_small_in1k.pth',
+            checkpoint='uniformer_small_in1k',
             inflate='average',
         ),
     ),

@@ -7,7 +7,7 @@ model = dict(
         init_cfg=dict(
             _delete_=True,
             type='Pretrained',
-            checkpoint='https://download.openmmlab.com/mmaction/v1.0/recognition/uniformerv1/uniformer-small_imagenet1k-pre_16x4x1_kinetics400-rgb_20221219-c630a037.pth',
+            checkpoint='uniformer-small_imagenet1k-pre_16x4x1_kinetics400-rgb_20221219-c630a037',
         ),
     ),
 )

@@ -1,5 +1,7 @@
 """Repeated augmentation with the epoch length of the authors' ImageNet runs."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sized
 
 import torch

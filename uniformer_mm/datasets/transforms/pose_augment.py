@@ -6,6 +6,8 @@ turns by less than 40 degrees in 56 % of its rotations instead of 68 %. It also 
 ``RandomHalfBody`` has replaced it, where the original shifts the annotated one.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness

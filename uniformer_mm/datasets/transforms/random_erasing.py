@@ -1,5 +1,7 @@
 """Random erasing whose noise is standard normal after normalisation, as in timm."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 

@@ -6,6 +6,8 @@ and the face of a figure seen from behind, is not labelled (0). Some people are 
 keypoint, as in COCO.
 """
 
+from __future__ import annotations
+
 import colorsys
 import json
 from pathlib import Path
@@ -14,18 +16,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .coco import make_annotation, outline, save_image, write_annotations
-from .drawing import (
-    draw_glyph,
-    in_turns,
-    load_glyphs,
-    load_photos,
-    paint,
-    place,
-    random_background,
-)
+from .coco_files import CocoFile, outline
+from .drawing import Sketch, paint, place
 
-COUNTS = dict(train=900, val=120)
+DETECTIONS = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
 SIDES = (160, 208)
 HEIGHT = (64, 130)  # of a person in pixels
 TINY_HEIGHT = (16, 24)
@@ -246,75 +240,56 @@ def random_detections(
     return [dict(bbox=[round(float(v), 2) for v in box], score=float(s)) for box, s in found]
 
 
-def make(root: Path, seed: int, counts: dict[str, int]) -> None:
-    """Write ``{train,val}2017/<number>.jpg``, ``annotations/person_keypoints_{train,val}2017.json``
-    and the validation people of a detector, ``person_detection_results/*.json``."""
-    (root / 'annotations').mkdir()
-    (root / 'person_detection_results').mkdir()
+def write_pose(root: Path, split: str, total: int, sketch: Sketch) -> None:
+    """Write ``<split>2017/<number>.jpg``, ``annotations/person_keypoints_<split>2017.json`` and,
+    for validation, the people that a detector found, ``person_detection_results/*.json``."""
+    rng, file, detections = sketch.rng, CocoFile(root, split), []
+    for number in range(1, total + 1):
+        shape = sketch.shape(SIDES)
+        image = sketch.background(shape)
+        num_behind = int(rng.integers(*DIGITS, endpoint=True))
+        digits = [
+            sketch.draw(next(sketch.glyphs)[0], int(rng.integers(*DIGIT_EXTENT)))
+            for _ in range(num_behind + 1)
+        ]
+        taken = np.zeros(shape, bool)
+        for ink in digits[:num_behind]:
+            if corner := place(ink, taken, rng):
+                paint(image, ink, *corner, rng)
+
+        figures = arrange(shape, rng)
+        if rng.random() < 0.15:
+            tiny = random_figure(rng.uniform(*TINY_HEIGHT), rng)
+            place_at = rng.uniform(20, np.array(shape[::-1]) - 20)
+            figures.insert(0, tiny._replace(joints=tiny.joints + place_at))
+        covers = [draw(figure, image) > 0.5 for figure in figures]
+        front = np.zeros(shape, bool)
+        if rng.random() < 0.5:  # a digit in front of somebody's joint
+            ink = digits[-1]
+            joint = figures[rng.integers(len(figures))].joints[rng.integers(len(NAMES))]
+            room = np.array(shape) - ink.shape
+            top, left = np.clip(joint[::-1] - np.array(ink.shape) / 2, 0, room).astype(int)
+            paint(image, ink, top, left, rng)
+            front[top : top + ink.shape[0], left : left + ink.shape[1]] = ink > 0.5
+
+        people = []
+        for figure, cover in zip(reversed(figures), reversed(covers), strict=True):
+            visible = cover & ~front
+            front |= cover
+            keypoints = label(figure, visible)
+            if figure.height < HEIGHT[0]:
+                keypoints[:] = 0
+            if polygons := outline(visible):
+                known = int((keypoints[:, 2] > 0).sum())
+                labels = dict(num_keypoints=known, keypoints=keypoints.ravel().tolist())
+                people.append(file.add_object(number, 1, polygons, **labels))
+        detections += [
+            dict(image_id=number, category_id=1, **found)
+            for found in random_detections(people, shape, rng)
+        ]
+        file.add_image(number, image)
     person = dict(id=1, name='person', supercategory='person', keypoints=NAMES, skeleton=SKELETON)
-    for index, (split, total) in enumerate(counts.items()):
-        rng = np.random.default_rng([seed, index])
-        drawn, photos = in_turns(load_glyphs(split), rng), load_photos(split)
-        folder = root / f'{split}2017'
-        folder.mkdir()
-        images, annotations, detections = [], [], []
-        for number in range(1, total + 1):
-            shape = SIDES if rng.random() < 0.7 else SIDES[::-1]
-            image = random_background(photos, shape, rng)
-            num_behind = int(rng.integers(*DIGITS, endpoint=True))
-            digits = [
-                draw_glyph(next(drawn)[0], int(rng.integers(*DIGIT_EXTENT)), rng)
-                for _ in range(num_behind + 1)
-            ]
-            taken = np.zeros(shape, bool)
-            for ink in digits[:num_behind]:
-                if corner := place(ink, taken, rng):
-                    paint(image, ink, *corner, rng)
-
-            figures = arrange(shape, rng)
-            if rng.random() < 0.15:
-                tiny = random_figure(rng.uniform(*TINY_HEIGHT), rng)
-                place_at = rng.uniform(20, np.array(shape[::-1]) - 20)
-                figures.insert(0, tiny._replace(joints=tiny.joints + place_at))
-            covers = [draw(figure, image) > 0.5 for figure in figures]
-            front = np.zeros(shape, bool)
-            if rng.random() < 0.5:  # a digit in front of somebody's joint
-                ink = digits[-1]
-                joint = figures[rng.integers(len(figures))].joints[rng.integers(len(NAMES))]
-                room = np.array(shape) - ink.shape
-                top, left = np.clip(joint[::-1] - np.array(ink.shape) / 2, 0, room).astype(int)
-                paint(image, ink, top, left, rng)
-                front[top : top + ink.shape[0], left : left + ink.shape[1]] = ink > 0.5
-
-            people = []
-            for figure, cover in zip(reversed(figures), reversed(covers), strict=True):
-                visible = cover & ~front
-                front |= cover
-                polygons = outline(visible)
-                keypoints = label(figure, visible)
-                if figure.height < HEIGHT[0]:
-                    keypoints[:] = 0
-                if not polygons:
-                    continue
-                people.append(
-                    dict(
-                        make_annotation(len(annotations) + len(people) + 1, number, 1, polygons),
-                        num_keypoints=int((keypoints[:, 2] > 0).sum()),
-                        keypoints=keypoints.ravel().tolist(),
-                    )
-                )
-            detections += [
-                dict(image_id=number, category_id=1, **found)
-                for found in random_detections(people, shape, rng)
-            ]
-            annotations += people
-            images.append(save_image(image, number, folder))
-        write_annotations(
-            root / 'annotations' / f'person_keypoints_{split}2017.json',
-            'Drawn people on photographs',
-            images,
-            annotations,
-            [person],
-        )
-    name = f'COCO_{split}2017_detections_AP_H_56_person.json'
-    (root / 'person_detection_results' / name).write_text(json.dumps(detections))
+    file.write('person_keypoints', 'Drawn people on photographs', [person])
+    if split == 'val':
+        (root / DETECTIONS).parent.mkdir()
+        (root / DETECTIONS).write_text(json.dumps(detections))

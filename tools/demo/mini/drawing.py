@@ -1,5 +1,7 @@
 """Real handwriting on real photographs: what all the small data sets draw with."""
 
+from __future__ import annotations
+
 import colorsys
 from collections.abc import Iterator
 
@@ -33,45 +35,72 @@ def load_photos(split: str) -> list[np.ndarray]:
     ]
 
 
-def random_background(
-    photos: list[np.ndarray], shape: tuple[int, int], rng: np.random.Generator
-) -> np.ndarray:
-    """A random part of a photograph, mirrored and brightened at random: (*shape, 3) floats in
-    [0, 1]."""
-    photo = photos[rng.integers(len(photos))]
-    sides, short = np.array(shape), min(shape)
-    largest = min(*(np.array(photo.shape[:2]) * short // sides), 3 * short)
-    height, width = sides * int(rng.integers(short, largest + 1)) // short
-    top = rng.integers(photo.shape[0] - height + 1)
-    left = rng.integers(photo.shape[1] - width + 1)
-    crop = Image.fromarray(photo[top : top + height, left : left + width])
-    pixels = np.asarray(crop.resize(shape[::-1], Image.Resampling.LANCZOS)) / 255
-    if rng.random() < 0.5:
-        pixels = pixels[:, ::-1]
-    return np.clip(pixels * rng.uniform(0.7, 1.2), 0, 1)
+class Sketch:
+    """What one split of a data set is drawn from.
 
+    Attributes:
+        rng: Its random numbers.
+        photos: The part of each photograph that belongs to it.
+        glyphs: Its scans with their digits, all in random order, then all again in another, without
+            end.
+    """
 
-def draw_glyph(glyph: np.ndarray, extent: int, rng: np.random.Generator) -> np.ndarray:
-    """Ink of a scan, enlarged smoothly, slanted and turned a little, trimmed: (h, w) floats in
-    [0, 1], the longer side ``extent``."""
-    unit = 8
-    image = Image.fromarray(np.uint8(np.pad(glyph, 3) * 255))
-    size = image.width * unit
-    image = image.resize((size, size), Image.Resampling.BICUBIC)
-    slant = rng.uniform(-0.2, 0.2)
-    image = image.transform(
-        image.size,
-        Image.Transform.AFFINE,
-        (1, slant, -slant * size / 2, 0, 1, 0),
-        Image.Resampling.BICUBIC,
-    )
-    image = image.rotate(rng.uniform(-10, 10), Image.Resampling.BICUBIC)
-    # Enlarging leaves a soft blob; a steeper ramp gives a pen stroke and keeps the thin parts.
-    image = image.point([round(255 * min(max((v / 255 - 0.2) / 0.5, 0), 1)) for v in range(256)])
-    image = image.crop(image.getbbox())
-    scale = extent / max(image.size)
-    size = [max(round(side * scale), 1) for side in image.size]
-    return np.asarray(image.resize(size, Image.Resampling.LANCZOS)) / 255
+    def __init__(self, split: str, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.photos = load_photos(split)
+        self.glyphs = self._in_turns(load_glyphs(split))
+
+    def _in_turns(self, glyphs: list[tuple[np.ndarray, int]]) -> Iterator[tuple[np.ndarray, int]]:
+        while True:
+            for choice in self.rng.permutation(len(glyphs)):
+                yield glyphs[choice]
+
+    def shape(self, sides: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of an image of two ``sides``, more often lying than upright."""
+        return sides if self.rng.random() < 0.7 else sides[::-1]
+
+    def background(
+        self, shape: tuple[int, int], photos: list[np.ndarray] | None = None
+    ) -> np.ndarray:
+        """A random part of a photograph, of all if ``photos`` is None, mirrored and brightened at
+        random: (*shape, 3) floats in [0, 1]."""
+        rng, photos = self.rng, photos or self.photos
+        photo = photos[rng.integers(len(photos))]
+        sides, short = np.array(shape), min(shape)
+        largest = min(*(np.array(photo.shape[:2]) * short // sides), 3 * short)
+        height, width = sides * int(rng.integers(short, largest + 1)) // short
+        top = rng.integers(photo.shape[0] - height + 1)
+        left = rng.integers(photo.shape[1] - width + 1)
+        crop = Image.fromarray(photo[top : top + height, left : left + width])
+        pixels = np.asarray(crop.resize(shape[::-1], Image.Resampling.LANCZOS)) / 255
+        if rng.random() < 0.5:
+            pixels = pixels[:, ::-1]
+        return np.clip(pixels * rng.uniform(0.7, 1.2), 0, 1)
+
+    def draw(self, glyph: np.ndarray, extent: int) -> np.ndarray:
+        """Ink of a scan, enlarged smoothly, slanted and turned a little, trimmed: (h, w) floats in
+        [0, 1], the longer side ``extent``."""
+        rng = self.rng
+        unit = 8
+        image = Image.fromarray(np.uint8(np.pad(glyph, 3) * 255))
+        size = image.width * unit
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+        slant = rng.uniform(-0.2, 0.2)
+        image = image.transform(
+            image.size,
+            Image.Transform.AFFINE,
+            (1, slant, -slant * size / 2, 0, 1, 0),
+            Image.Resampling.BICUBIC,
+        )
+        image = image.rotate(rng.uniform(-10, 10), Image.Resampling.BICUBIC)
+        # Enlarging leaves a soft blob; a steeper ramp gives a pen stroke and keeps the thin parts.
+        image = image.point(
+            [round(255 * min(max((v / 255 - 0.2) / 0.5, 0), 1)) for v in range(256)]
+        )
+        image = image.crop(image.getbbox())
+        scale = extent / max(image.size)
+        size = [max(round(side * scale), 1) for side in image.size]
+        return np.asarray(image.resize(size, Image.Resampling.LANCZOS)) / 255
 
 
 def contrasting_colour(background: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -104,15 +133,6 @@ def blend(image: np.ndarray, ink: np.ndarray, halo: np.ndarray, colour: np.ndarr
     """Lay a dark or bright halo and then coloured ink over ``image`` in place."""
     image += halo[..., None] * ((0.0 if colour.sum() > 1.5 else 1.0) - image)
     image += ink[..., None] * (colour - image)
-
-
-def in_turns(
-    glyphs: list[tuple[np.ndarray, int]], rng: np.random.Generator
-) -> Iterator[tuple[np.ndarray, int]]:
-    """All glyphs in random order, then all again in another, without end."""
-    while True:
-        for choice in rng.permutation(len(glyphs)):
-            yield glyphs[choice]
 
 
 def to_picture(image: np.ndarray) -> Image.Image:

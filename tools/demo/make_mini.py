@@ -4,9 +4,11 @@
 The handwritten digits (UCI, 1,797 scans) and the two photographs come with scikit-learn. Training
 and validation share neither a scan nor a part of a photograph. The same seed gives the same files.
 
-    python tools/data/make_mini.py                     # everything, under data/mini
-    python tools/data/make_mini.py imagenet --out DIR  # one data set, elsewhere
+    python tools/demo/make_mini.py                     # everything, under data/mini
+    python tools/demo/make_mini.py imagenet --out DIR  # one data set, elsewhere
 """
+
+from __future__ import annotations
 
 import argparse
 import json
@@ -14,15 +16,13 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
 
-from mini import ade, coco, imagenet, kinetics, pose, something
+import numpy as np
+from mini import DATA
+from mini.drawing import Sketch
 
 MARKER = '.made_by_make_mini.json'
 VERSION = 1
-DATA: dict[str, ModuleType] = dict(
-    imagenet=imagenet, coco=coco, ade=ade, pose=pose, kinetics=kinetics, something=something
-)
 
 
 class MiniDataError(RuntimeError):
@@ -39,7 +39,8 @@ def make(name: str, out: Path, seed: int = 0, counts: dict[str, int] | None = No
         MiniDataError: If ``out/name`` exists and this script did not make it.
     """
     target = out / name
-    counts = counts or DATA[name].COUNTS
+    write, usual = DATA[name]
+    counts = counts or usual
     recipe = dict(data=name, seed=seed, version=VERSION, counts=counts)
     if target.exists():
         marker = target / MARKER
@@ -55,7 +56,8 @@ def make(name: str, out: Path, seed: int = 0, counts: dict[str, int] | None = No
     work = out / f'.{name}-{os.getpid()}'
     work.mkdir(parents=True)
     try:
-        DATA[name].make(work, seed, counts)
+        for index, (split, total) in enumerate(counts.items()):
+            write(work, split, total, Sketch(split, np.random.default_rng([seed, index])))
         (work / MARKER).write_text(json.dumps(dict(recipe=recipe), indent=2) + '\n')
         if target.exists():
             shutil.rmtree(target)

@@ -1,0 +1,334 @@
+"""What the networks for images and for clips promise alike."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from uniformer_mm import UniFormer, UniFormer3D
+from uniformer_mm.architectures import ARCHS
+from uniformer_mm.models.layers import STYLES, GlobalBlock, LocalBlock, SplitBlock
+
+MINI = dict(depths=(1, 1, 5, 1), embed_dims=(16, 32, 48, 64), head_dim=16)
+SHAPES = {2: (2, 3, 64, 96), 3: (2, 3, 4, 64, 96)}
+NETWORKS = pytest.mark.parametrize('network', [UniFormer, UniFormer3D])
+CLIPS = {
+    'joint': {},
+    'split': dict(split=True),
+    'std': dict(std=True),
+    'layer scale': dict(layer_scale_init_value=0.5),
+    'split windows': dict(split=True, stage3_style='hybrid', window_size=3),
+    'windows': dict(stage3_style='window', window_size=3),
+    **{types: dict(stage_types=types) for types in ('LLLL', 'LLLG', 'LGGG', 'GGGG')},
+    'kernels': dict(local_kernel_size=7, pos_kernel_size=5),
+    'no position': dict(pos_kernel_size=0),
+}
+SCALED = dict(window_size=2, layer_scale_init_value=0.5)
+CASES = [
+    *(
+        pytest.param(
+            *(UniFormer, dict(arch=arch, stage3_style=style, **SCALED)),
+            id=f'{arch}-{style}',
+            marks=pytest.mark.slow if arch == 'large' else (),
+        )
+        for arch in ARCHS
+        for style in STYLES
+    ),
+    *(pytest.param(UniFormer3D, dict(arch=MINI, **kw), id=f'clips-{n}') for n, kw in CLIPS.items()),
+]
+
+
+def mini(network: type, **kwargs) -> UniFormer:
+    return network(MINI, **kwargs)
+
+
+def run(model: nn.Module, x: Tensor | None = None) -> tuple[Tensor, ...]:
+    """The maps of an input, by default a random one in the type of the weights."""
+    if x is None:
+        x = torch.randn(SHAPES[model.ndim], dtype=next(model.parameters()).dtype)
+    outs = model(x)
+    return outs if isinstance(outs, tuple) else (outs,)
+
+
+def same(found: tuple, expected: tuple, tolerance: float = 0.0) -> None:
+    for a, b in zip(found, expected, strict=True):
+        assert (a - b).abs().max() <= tolerance * b.abs().max()
+
+
+def randomise(model: nn.Module) -> None:
+    """Give divided attention weights as after training: it starts with the output zero."""
+    for module in model.modules():
+        if isinstance(module, SplitBlock):
+            nn.init.normal_(module.t_attn.qkv.weight, std=0.1)
+            nn.init.normal_(module.t_attn.proj.weight, std=0.1)
+
+
+@pytest.mark.parametrize(('network', 'kwargs'), CASES)
+def test_every_parameter_gets_a_gradient(network, kwargs) -> None:
+    model = network(**kwargs)
+    randomise(model)
+    outs = run(model)
+    for stage, out in zip(model.out_indices, outs, strict=True):
+        sides = (2,) * (model.ndim - 2) + (64 // 4 // 2**stage, 96 // 4 // 2**stage)
+        assert out.shape == (2, model.arch.embed_dims[stage], *sides) and out.is_contiguous()
+    sum(out.square().mean() for out in outs).backward()
+    assert not [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+
+
+@pytest.mark.parametrize(('network', 'kwargs'), CASES)
+@torch.no_grad()
+def test_fold_for_inference(network, kwargs) -> None:
+    model = network(**kwargs).double()
+    randomise(model)
+    run(model)  # moves the BatchNorm statistics
+    model.eval()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    x = torch.randn(SHAPES[model.ndim]).double()
+    folded = model.fold_for_inference()
+    same(run(folded, x), run(model, x), 1e-12)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    norms = (nn.BatchNorm2d, nn.BatchNorm3d)
+    left = [n for n, m in folded.named_modules() if isinstance(m, norms)]
+    assert left == (['norm'] if model.final_norm else [])
+    with pytest.raises(RuntimeError, match='cannot be trained'):
+        folded.train()
+
+
+@pytest.mark.parametrize('options', [{}, {'split': True}, {'stage_types': 'LGGG'}])
+@NETWORKS
+@torch.no_grad()
+def test_fused_attention_equals_plain(network, options) -> None:
+    if network is UniFormer and 'split' in options:
+        pytest.skip('images have no time')
+    plain = mini(network, fused_attn=False, **options).double().eval()
+    fused = mini(network, **options).double().eval()
+    randomise(plain)
+    fused.load_state_dict(plain.state_dict(), strict=True)
+    x = torch.randn(SHAPES[plain.ndim]).double()
+    same(run(fused, x), run(plain, x), 1e-12)
+
+
+@pytest.mark.parametrize('types', ['LLLL', 'LLLG', 'LLGG', 'LGGG', 'GGGG'])
+@NETWORKS
+def test_stage_types(network, types) -> None:
+    """The rows of the paper's Tables 10 and 11, for images too: clips start from their weights."""
+    with torch.device('meta'):
+        model = network('small', stage_types=types)
+    for stage, kind in enumerate(types):
+        for block in model._blocks(stage):
+            assert type(block) is {'L': LocalBlock, 'G': GlobalBlock}[kind]
+
+
+# Training
+
+
+@pytest.mark.parametrize('with_cp', [True, (1, 0, 2, 0)])
+@NETWORKS
+def test_recomputation_changes_nothing(network, with_cp) -> None:
+    x = torch.randn(SHAPES[network.ndim])
+    results = []
+    for recomputed in (False, with_cp):
+        torch.manual_seed(3)
+        split = {'split': True} if network is UniFormer3D else {}
+        model = mini(network, drop_path_rate=0.4, with_cp=recomputed, **split)
+        out = run(model, x)
+        sum(o.square().mean() for o in out).backward()
+        results.append((*out, *(p.grad for p in model.parameters()), *model.buffers()))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    counts = [b for name, b in model.named_buffers() if name.endswith('num_batches_tracked')]
+    assert counts and all(count == 1 for count in counts)
+
+
+@pytest.mark.parametrize('frozen', [-1, 0, 1, 3, 4])
+@NETWORKS
+def test_frozen_stages(network, frozen) -> None:
+    model = mini(network, frozen_stages=frozen).train()
+
+    def is_frozen(name: str) -> bool:
+        part = name.split('.')[0]
+        stage = int(part[-1]) if part[-1].isdigit() else 4  # the norm of a classifier
+        return stage <= frozen or (frozen == 0 and part == 'patch_embed1')
+
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad is not is_frozen(name), name
+    before = {k: v.clone() for k, v in model.named_buffers()}
+    run(model)
+    for name, buffer in model.named_buffers():
+        assert torch.equal(buffer, before[name]) is is_frozen(name), name
+
+
+@NETWORKS
+def test_norm_eval_keeps_batch_norm_statistics(network) -> None:
+    model = mini(network, norm_eval=True).train()
+    before = {k: v.clone() for k, v in model.named_buffers()}
+    run(model)
+    assert all(torch.equal(v, before[k]) for k, v in model.named_buffers())
+    assert model.blocks4[0].norm1.training
+
+
+@NETWORKS
+def test_initialisation(network) -> None:
+    """Linear layers as in the original; convolutions and norms as PyTorch makes them."""
+    model = mini(network, layer_scale_init_value=1e-6, layer_scale_stages=(2, 3))
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            assert module.weight.std().item() == pytest.approx(0.02, rel=0.1)
+            assert not module.bias.any()
+        elif isinstance(module, nn.LayerNorm | nn.BatchNorm2d | nn.BatchNorm3d):
+            assert (module.weight == 1).all() and not module.bias.any()
+    torch.manual_seed(1)
+    stem = model.patch_embed1.proj
+    fresh = type(stem)(3, 16, stem.kernel_size).weight.std().item()
+    assert stem.weight.std().item() == pytest.approx(fresh, rel=0.1)
+    eps = {n: m.eps for n, m in model.named_modules() if isinstance(m, nn.LayerNorm)}
+    assert {e for n, e in eps.items() if n.startswith('patch_embed')} == {1e-5}
+    assert {e for n, e in eps.items() if not n.startswith('patch_embed')} == {1e-6}
+    scaled = {k.split('.')[0] for k in model.state_dict() if 'gamma' in k}
+    assert scaled == {'blocks3', 'blocks4'}
+    assert (model.blocks3[0].gamma_1 == 1e-6).all() and model.blocks3[0].gamma_1.shape == (48,)
+    everywhere = mini(network, layer_scale_init_value=1e-6)
+    assert everywhere.blocks1[0].gamma_2.shape == (1, 16, *(1,) * model.ndim)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('network', 'options'),
+    [(UniFormer, {'stage3_style': style, 'window_size': 3}) for style in STYLES]
+    + [(UniFormer3D, {}), (UniFormer3D, {'split': True})],
+)
+def test_graph_compiles_without_break(network, options) -> None:
+    for training in (True, False):
+        torch._dynamo.reset()
+        model = mini(network, drop_path_rate=0.2, **options).train(training)
+        compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
+        x = torch.randn(SHAPES[model.ndim])
+        if training:
+            sum(out.square().mean() for out in run_compiled(compiled, x)).backward()
+            assert all(p.grad is not None for p in model.parameters())
+        else:
+            with torch.no_grad():
+                same(run_compiled(compiled, x), run(model, x), 1e-5)
+
+
+def run_compiled(model: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+    outs = model(x)
+    return outs if isinstance(outs, tuple) else (outs,)
+
+
+@pytest.mark.parametrize(
+    ('network', 'options'),
+    [(UniFormer, {'stage3_style': style, 'window_size': 3}) for style in STYLES]
+    + [(UniFormer3D, {'split': True})],
+)
+def test_bfloat16_autocast_is_finite(network, options) -> None:
+    """Not clips of 3 or 4 frames: where a channels-last map has two, torch 2.11's depthwise Conv3d
+    reads memory that nobody wrote for the weight gradient, in bfloat16 on CPUs."""
+    model = mini(network, **options)
+    x = torch.randn({2: (2, 3, 64, 64), 3: (2, 3, 8, 64, 64)}[model.ndim]) * 10
+    with torch.autocast('cpu', torch.bfloat16):
+        outs = run(model, x)
+        loss = sum(out.float().square().mean() for out in outs)
+    loss.backward()
+    assert all(out.isfinite().all() for out in outs)
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ('network', 'kwargs', 'message'),
+    [
+        (UniFormer, dict(arch='medium'), r"arch must be one of 'tiny', 'small'.*got 'medium'"),
+        (UniFormer3D, dict(arch='large'), "arch must be one of 'small', 'base', 'mini'"),
+        (UniFormer, dict(arch=dict(depths=(1,) * 4)), r"missing: \['embed_dims', 'head_dim'\]"),
+        (UniFormer, dict(arch={**MINI, 'depth': 3}), r"unknown: \['depth'\]"),
+        (UniFormer, dict(depths=(1, 1, 1)), r'depths must have 4 entries; got \(1, 1, 1\)'),
+        (UniFormer, dict(head_dim=48), r'head_dim must divide the 320 channels'),
+        (UniFormer, dict(embed_types=('swin',) * 4), "embed_types must be one of 'patch', 'conv'"),
+        (UniFormer3D, dict(embed_types=('conv',) * 4), "embed_types must be 'patch' for clips"),
+        (UniFormer, dict(stage3_style='local'), r"stage3_style must be one of 'global'.*'local'"),
+        (UniFormer, dict(window_size=0), r'window_size must be a positive integer; got 0'),
+        (UniFormer, dict(window_size=None), r'window_size must be a positive integer; got None'),
+        (UniFormer, dict(window_size=7.0), r'window_size must be a positive integer; got 7.0'),
+        (UniFormer, dict(eval_stage3_style='H'), r"eval_stage3_style must be one of None, 'glob"),
+        (UniFormer, dict(eval_window_size=32), r"eval_window_size=32 needs eval_stage3_style 'wi"),
+        (UniFormer, dict(out_indices=()), r'out_indices must be increasing'),
+        (UniFormer, dict(out_indices=(3, 1)), r'out_indices must be increasing.*got \(3, 1\)'),
+        (UniFormer, dict(out_indices=(0, 4)), r'out_indices must be .* numbers from 0 to 3'),
+        (UniFormer, dict(out_indices=(0, 1), final_norm=True), r'final_norm=True normalises the'),
+        (UniFormer, dict(with_cp=(0, 0, 9, 0)), r'with_cp must be .* the depths \(3, 4, 8, 3\)'),
+        (UniFormer, dict(with_cp=(0, 0)), r'with_cp must be True, False or 4 block counts'),
+        (UniFormer, dict(frozen_stages=5), r'frozen_stages must be one of -1, 0, 1, 2, 3, 4; got'),
+        (UniFormer, dict(layer_scale_stages=(1, 4)), r'layer_scale_stages must be one of 0, 1, 2'),
+        (UniFormer, dict(drop_path_rate=1.5), r'drop_path_rate must lie in \[0, 1\); got 1.5'),
+        (UniFormer, dict(split=True), 'need UniFormer3D'),
+        (UniFormer, dict(std=True), 'need UniFormer3D'),
+        (UniFormer3D, dict(stage_types='LLG'), 'stage_types must have 4 entries'),
+        (UniFormer3D, dict(stage_types='LLXG'), "every entry of stage_types must be one of 'L'"),
+        (UniFormer3D, dict(local_kernel_size=4), 'local_kernel_size must be an odd number; got 4'),
+        (UniFormer3D, dict(local_kernel_size=0), 'local_kernel_size must be an odd number; got 0'),
+        (UniFormer3D, dict(pos_kernel_size=2), 'pos_kernel_size must be an odd number, or 0 for'),
+        (UniFormer3D, dict(stage_types='LLLG', stage3_style='window'), 'stage 3 is local'),
+        (UniFormer3D, dict(stage_types='LLLG', eval_stage3_style='hybrid'), 'stage 3 is local'),
+    ],
+)
+def test_illegal_arguments(network, kwargs, message) -> None:
+    with torch.device('meta'), pytest.raises(ValueError, match=message):
+        network(**kwargs)
+
+
+@NETWORKS
+def test_misspelt_keyword(network) -> None:
+    with pytest.raises(TypeError, match="no argument 'window'.*depths, embed_dims, head_dim"):
+        network(window=14)
+
+
+@pytest.mark.parametrize(
+    ('network', 'shape', 'message'),
+    [
+        (UniFormer, (1, 3, 31, 64), r'at least 32 pixels; got .*\(1, 3, 31, 64\)'),
+        (UniFormer3D, (1, 3, 8, 31, 64), r'at least 32 pixels; got .*\(1, 3, 8, 31, 64\)'),
+        (UniFormer3D, (1, 3, 1, 64, 64), r'at least 2 frames; got .*\(1, 3, 1, 64, 64\)'),
+        (UniFormer3D, (1, 3, 64, 64), r'takes clips \(B, C, T, H, W\)'),
+    ],
+)
+def test_illegal_input(network, shape, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        mini(network)(torch.rand(shape))
+
+
+def test_stages_may_pass_on_more_than_a_map() -> None:
+    """A network with a class token overrides run_stage; blocks may take more than a map."""
+
+    class Block(nn.Module):
+        def __init__(self, block: nn.Module) -> None:
+            super().__init__()
+            self.block = block
+
+        def forward(self, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+            x = self.block(x)
+            return x, score + x.mean()
+
+    class Counting(UniFormer):
+        def run_stage(self, stage, x, carried=None):
+            if stage < 2:
+                return super().run_stage(stage, x, carried)
+            x = self._embed(stage)(x)
+            score = x.new_zeros(()) if carried is None else carried
+            for i in range(len(self._blocks(stage))):
+                x, score = self.run_block(stage, i, x, score)
+            return x, score
+
+    scores = []
+    for with_cp in (False, True):
+        torch.manual_seed(0)
+        model = mini(Counting, with_cp=with_cp)
+        for stage in (2, 3):
+            for i, block in enumerate(model._blocks(stage)):
+                model._blocks(stage)[i] = Block(block)
+        outs, score = model.run_stages(torch.ones(SHAPES[2]))
+        (outs[-1].mean() + score).backward()
+        scores.append((score, model.blocks1[0].conv1.weight.grad))
+    same(scores[1], scores[0], 1e-5)
+    assert score != 0
