@@ -211,6 +211,12 @@ def test_model_init_cfg_is_refused(make_runner, weights, tmp_path):
     assert all(torch.equal(loaded[key], value) for key, value in weights.backbone.items())
 
 
+def test_two_guards_may_disagree(make_runner):
+    hook = dict(type='uniformer_mm.CheckpointGuardHook', class_order='kinetics400')
+    with pytest.raises(CheckpointError, match='default_hooks.checkpoint_guard instead'):
+        make_runner(custom_hooks=[hook]).train()
+
+
 def guard(model: nn.Module, checkpoint: dict, resume: bool = False, **kwargs) -> dict:
     """Run the hook alone; returns the state dict that it hands to MMEngine."""
     runner = SimpleNamespace(model=model, _load_from='some/file.pth', _resume=resume, work_dir='.')

@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import make_mini
 import pytest
 import torch
 from mini_run import build
-from small_data import DETECTIONS, make_ade, make_coco, make_pose
 
 from uniformer_mm.checkpoints import load_weights_only
 
@@ -58,18 +58,15 @@ custom_imports = dict(imports=['uniformer_mm', 'loss_recorder'], allow_failed_im
 model = dict(
     backbone=dict(norm_eval=True, init_cfg=None), data_preprocessor=dict(blending=None)
 )
-train_dataloader = dict(
-    num_workers=0, dataset=dict(data_root={data!r}, pipeline=_base_.val_pipeline)
-)
-val_dataloader = dict(num_workers=0, dataset=dict(data_root={data!r}))
-test_dataloader = dict(num_workers=0, dataset=dict(data_root={data!r}))
+train_dataloader = dict(num_workers=0, dataset=dict(pipeline=_base_.val_pipeline))
+val_dataloader = dict(num_workers=0)
 param_scheduler = dict(T_max=2)
 train_cfg = dict(max_epochs=2)
-custom_hooks = [dict(type='uniformer_mm.VideoDataHook'), dict(type='LossRecorder')]
+custom_hooks = [dict(type='LossRecorder')]
 """
 
 
-def run_script(repo_root: Path, script: str, *args: object, **env: str):
+def run_script(repo_root: Path, script: str, *args: object, cwd: object = '/', **env: str):
     path = os.pathsep.join([str(repo_root), str(repo_root / 'tests/helpers')])
     env = {
         **os.environ,
@@ -79,7 +76,7 @@ def run_script(repo_root: Path, script: str, *args: object, **env: str):
         **env,
     }
     command = ['bash', str(repo_root / script), *map(str, args)]
-    return subprocess.run(command, env=env, capture_output=True, text=True, cwd='/', timeout=300)
+    return subprocess.run(command, env=env, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
 @pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='reads the threads from /proc')
@@ -128,22 +125,55 @@ def test_two_processes_equal_one(repo_root, tiny_config, run_cpu, tmp_path):
 
 
 BY_EPOCH = ('train_dataloader.batch_size=1', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
+# The data, the config, its length, the checkpoint, what is said, and the parts that have BatchNorm.
+# DistributedDataParallel stops at the second step if a parameter got no gradient at the first.
+TRAINED = {
+    'detector': (
+        'coco',
+        'cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits',
+        (*BY_EPOCH, 'model.test_cfg.rcnn.score_thr=0.0'),
+        'epoch_1.pth',
+        ('12 SyncBN layers became BatchNorm', 'coco/segm_mAP_50: '),
+        {'backbone', 'roi_head'},
+    ),
+    # By iterations, where the checkpoint is written before the evaluation.
+    'segmentor': (
+        'ade',
+        'uniformer-mini-g_upernet_ade20k-digits',
+        (
+            *('train_dataloader.batch_size=2', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2'),
+            *('default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.save_best=None'),
+        ),
+        'iter_2.pth',
+        ('13 SyncBN layers became BatchNorm', 'mIoU: '),
+        {'backbone', 'decode_head', 'auxiliary_head'},
+    ),
+    'pose estimator': (
+        'pose',
+        'td-hm_uniformer-mini_coco-people',
+        (*BY_EPOCH, 'default_hooks.logger.interval=1'),
+        'epoch_1.pth',
+        ('Epoch(train) [1][3/', 'coco/AP: ', 'find_unused_parameters=False'),
+        {'backbone', 'head'},
+    ),
+}
 
 
-def train_in_two(
-    repo_root: Path, tmp_path: Path, base: str, options: list[str], checkpoint: str = 'epoch_1.pth'
-) -> tuple[str, set[str]]:
-    """Train a mini config in two processes, which evaluate and save the mean of their buffers.
-
-    Returns:
-        What the run printed, and the parts of the model that have such buffers.
-    """
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('data', 'base', 'options', 'checkpoint', 'said', 'parts'), TRAINED.values(), ids=TRAINED
+)
+def test_buffers_of_two_processes(
+    repo_root, tmp_path, data, base, options, checkpoint, said, parts
+) -> None:
+    """They evaluate and save the mean of their buffers."""
     config, work = tmp_path / 'recorded.py', tmp_path / 'work'
+    make_mini.make(data, tmp_path / 'data/mini', counts=dict(train=8, val=2))
     config.write_text(RECORDED.format(base=str(repo_root / f'configs/mini/{base}.py')))
     result = run_script(
         repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', work, '--cfg-options', *options,
         *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
-        'model.backbone.init_cfg=None',
+        'model.backbone.init_cfg=None', cwd=tmp_path,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     first, second = (json.loads((work / f'buffers_{rank}.json').read_text()) for rank in range(2))
@@ -153,69 +183,19 @@ def train_in_two(
     assert first['val'] == pytest.approx(mean, rel=1e-4, abs=1e-4)
     saved = load_weights_only(work / checkpoint)['state_dict']
     assert {name: saved[name].double().sum().item() for name in mean} == first['val']
-    return result.stdout, {name.split('.')[0] for name in mean}
+    assert {name.split('.')[0] for name in mean} == parts
+    assert all(words in result.stdout for words in said)
 
 
 @pytest.mark.slow
-def test_two_processes_train_a_detector(repo_root, tmp_path):
-    """The mini Cascade, whose heads have SyncBN."""
-    data = make_coco(tmp_path / 'coco', classes=tuple('0123456789'))
-    options = [
-        *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
-        f'val_evaluator.ann_file={data}/annotations/instances_val2017.json',
-        'model.test_cfg.rcnn.score_thr=0.0',
-        *BY_EPOCH,
-    ]
-    config = 'cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits'
-    said, parts = train_in_two(repo_root, tmp_path, config, options)
-    assert '12 SyncBN layers became BatchNorm' in said
-    assert 'coco/segm_mAP_50: ' in said
-    assert parts == {'backbone', 'roi_head'}
-
-
-@pytest.mark.slow
-def test_two_processes_train_a_segmentor(repo_root, tmp_path):
-    """By iterations, where the checkpoint is written before the evaluation."""
-    data = make_ade(tmp_path / 'ade')
-    options = [
-        *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
-        *('train_dataloader.batch_size=2', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2'),
-        *('default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.save_best=None'),
-    ]
-    config = 'uniformer-mini-g_upernet_ade20k-digits'
-    said, parts = train_in_two(repo_root, tmp_path, config, options, 'iter_2.pth')
-    assert '13 SyncBN layers became BatchNorm' in said
-    assert 'mIoU: ' in said
-    assert parts == {'backbone', 'decode_head', 'auxiliary_head'}
-
-
-@pytest.mark.slow
-def test_two_processes_train_a_pose_estimator(repo_root, tmp_path):
-    """Three steps: DistributedDataParallel stops at the second if a parameter got no gradient."""
-    data = make_pose(tmp_path / 'pose')
-    options = [
-        *(f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val')),
-        f'val_dataloader.dataset.bbox_file={data / DETECTIONS}',
-        f'val_evaluator.ann_file={data}/annotations/person_keypoints_val2017.json',
-        'default_hooks.logger.interval=1',
-        *BY_EPOCH,
-    ]
-    said, parts = train_in_two(repo_root, tmp_path, 'td-hm_uniformer-mini_coco-people', options)
-    assert 'Epoch(train) [1][3/3]' in said
-    assert 'coco/AP: ' in said
-    assert 'find_unused_parameters=False' in said
-    assert parts == {'backbone', 'head'}
-
-
-@pytest.mark.slow
-def test_two_processes_train_on_videos(repo_root, tmp_path):
+def test_two_processes_train_on_videos(repo_root, tmp_path, monkeypatch):
     """The mini Kinetics config: the clips of a video stay together, and so do the processes."""
     pytest.importorskip('mmaction')
-    make_mini = pytest.importorskip('make_mini')
-    data = make_mini.make('kinetics', tmp_path, counts=dict(train=9, val=3))
+    monkeypatch.chdir(tmp_path)
+    make_mini.make('kinetics', tmp_path / 'data/mini', counts=dict(train=9, val=3))
     base = repo_root / 'configs/mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
     config = tmp_path / 'video.py'
-    config.write_text(VIDEO.format(base=str(base), data=str(data)))
+    config.write_text(VIDEO.format(base=str(base)))
     one, two = tmp_path / 'one', tmp_path / 'two'
     runner = build(config, {'train_dataloader.batch_size': 4}, one)
     runner.train()
@@ -223,7 +203,7 @@ def test_two_processes_train_on_videos(repo_root, tmp_path):
     assert runner.iter == 4
     result = run_script(
         repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', two,
-        '--cfg-options', 'train_dataloader.batch_size=2',
+        '--cfg-options', 'train_dataloader.batch_size=2', cwd=tmp_path,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     expected = json.loads((one / 'losses_0.json').read_text())
@@ -240,17 +220,6 @@ def test_two_processes_train_on_videos(repo_root, tmp_path):
     ]
     assert len(scores[0]) == 2
     assert [s['acc/top1'] for s in scores[0]] == [s['acc/top1'] for s in scores[1]]
-
-
-@pytest.mark.slow
-def test_sync_bn_becomes_batch_norm_without_a_gpu(repo_root, tiny_config, tmp_path):
-    options = ('sync_bn=torch', 'train_cfg.max_epochs=1', 'train_dataloader.num_workers=0')
-    result = run_script(
-        repo_root, 'tools/dist_train.sh', tiny_config, 1, '--work-dir', tmp_path,
-        '--cfg-options', *options,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert 'SyncBN layers became BatchNorm' in result.stdout
 
 
 @pytest.mark.parametrize('script', ['dist_train', 'dist_test', 'slurm_train', 'slurm_test'])

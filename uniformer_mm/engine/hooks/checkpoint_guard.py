@@ -59,6 +59,11 @@ class CheckpointGuardHook(Hook):
             CheckpointError: If the file is missing, empty, truncated or no checkpoint, or if the
                 config loads a whole UniFormer model through MMEngine's non-strict initialiser.
         """
+        if sum(isinstance(hook, CheckpointGuardHook) for hook in runner.hooks) > 1:
+            raise CheckpointError(
+                'There are two CheckpointGuardHooks, which may disagree: change '
+                'default_hooks.checkpoint_guard instead of adding one to custom_hooks.'
+            )
         model = self._unwrap(runner.model)
         init_cfg = getattr(model, 'init_cfg', None)
         cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
