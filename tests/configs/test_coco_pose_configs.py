@@ -46,14 +46,6 @@ def test_maps_of_every_input_size(size, style) -> None:
     assert {size[0] // 16, size[1] // 16} <= set(shape)
 
 
-def test_only_the_last_map_has_a_norm() -> None:
-    """The others would be parameters without use."""
-    model = built_model(SMALL).backbone
-    norms = {child for child, _ in model.named_children() if child.startswith('norm')}
-    assert norms == {'norm4', 'norm'}
-    assert isinstance(model.norm, nn.Identity)
-
-
 def test_head() -> None:
     head = built_model(SMALL).head
     deconvs = [m for m in head.deconv_layers if isinstance(m, nn.ConvTranspose2d)]

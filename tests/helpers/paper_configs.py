@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, DefaultScope
 from mmengine.runner import Runner
@@ -82,7 +82,7 @@ def built_model(path: Path | str) -> nn.Module:
 @cache
 def _cost(scope: str, shape: tuple[int, ...], model: str) -> Complexity:
     with torch.device('meta'):
-        built = build(json.loads(model), scope)
+        built = build(ConfigDict(json.loads(model)), scope)
     return count_complexity(built, cli.task_forward(scope, shape))
 
 
