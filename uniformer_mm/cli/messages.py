@@ -104,9 +104,13 @@ def explain_registry(name: str, registry: Registry) -> str:
     root = registry
     while root.parent is not None:
         root = root.parent
-    known = {key: key for key in root.module_dict}
-    for child in root.children.values():  # a scoped name wins
-        known |= {key: f'{child.scope}.{key}' for key in child.module_dict}
-    close = difflib.get_close_matches(name.rpartition('.')[2], sorted(known), cutoff=0.7)
-    hint = f' Did you mean {" or ".join(repr(known[c]) for c in close)}?' if close else ''
+    known = {key: [key] for key in root.module_dict}
+    for child in root.children.values():
+        for key in child.module_dict:
+            known.setdefault(key, []).append(f'{child.scope}.{key}')
+    scope, _, bare = name.rpartition('.')
+    close = difflib.get_close_matches(bare, sorted(known), cutoff=0.7)
+    names = [full for key in close for full in known[key]]
+    names = [full for full in names if full.startswith(f'{scope}.')] or names
+    hint = f' Did you mean {" or ".join(map(repr, names))}?' if names else ''
     return f'The config asks for the type {name!r}, which no library provides.{hint}'

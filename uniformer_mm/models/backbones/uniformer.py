@@ -121,8 +121,14 @@ class UniFormer(StagedBackbone):
         check_rate('attn_drop_rate', attn_drop_rate)
         check_rate('drop_path_rate', drop_path_rate)
         super().__init__(
-            *(resolved.depths, drop_rate, out_indices, final_norm),
-            *(with_cp, frozen_stages, norm_eval, init_cfg),
+            resolved.depths,
+            drop_rate=drop_rate,
+            out_indices=out_indices,
+            final_norm=final_norm,
+            with_cp=with_cp,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            init_cfg=init_cfg,
         )
         self.arch = resolved
 
