@@ -114,8 +114,13 @@ given=" $(printf '%s ' "${ready[@]##*/}" | sed 's/-[^ ]*//g')"
 awk -v given="$given" '/^[a-z]/ {split($1, name, "=="); skip = index(given, " " name[1] " ")} !skip' \
     "requirements/$set.txt" >.venv/lock.txt
 export UV_PYTHON=.venv/bin/python
-$uv pip sync --require-hashes --build-constraints requirements/full.txt "${links[@]}" \
-    --config-settings-package "mmcv:ops=$ops" .venv/lock.txt
+install() {
+    $uv pip sync --require-hashes --build-constraints requirements/full.txt "${links[@]}" \
+        --config-settings-package "mmcv:ops=$ops" "$@" .venv/lock.txt
+}
+# First without asking the index: after one that sends no caching headers, as many mirrors do, uv
+# would take what it has for stale and compile mmcv again.
+install --offline --quiet 2>/dev/null || install
 [[ ${#ready[@]} == 0 ]] || $uv pip install --no-config --no-deps "${ready[@]}"
 $uv pip install --quiet --no-deps --no-build-isolation --editable .
 [[ $set == cls ]] || .venv/bin/python tools/check_env.py --quiet # are the ops what torch needs?
