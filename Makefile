@@ -48,11 +48,12 @@ demo-all: full ## all demos, and one page with their pictures
 $(DEMOS):
 	@"$(PY)" tools/demo/run.py $(@:demo-%=%)
 
-test: lint ## run ruff and all tests
-	"$(PY)" -m pytest -q
+PYTEST = OMP_NUM_THREADS=1 "$(PY)" -m pytest -q --numprocesses 2 --dist loadfile
+test: lint ## run ruff and all tests, in two processes
+	$(PYTEST)
 
-test-fast: full ## run the tests that are not marked slow, in two processes
-	OMP_NUM_THREADS=1 "$(PY)" -m pytest -q -m 'not slow' --numprocesses 2 --dist loadfile
+test-fast: full ## run the tests that are not marked slow
+	$(PYTEST) -m 'not slow'
 
 lint: full ## run ruff, changing nothing
 	"$(PY)" -m ruff check .
