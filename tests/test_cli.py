@@ -3,10 +3,11 @@
 import json
 import os
 import time
+from unittest.mock import Mock
 
 import pytest
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.registry import HOOKS
 from mmengine.visualization import Visualizer
 from torch._utils import ExceptionWrapper
@@ -86,13 +87,10 @@ def config(tmp_path):
         ('optim_wraper.type', 'optim_wrapper.type'),
         ('randomnes.seed', 'randomness.seed'),  # not in the config, but known
         ('model.backbone.window_sise', 'model.backbone.window_size'),
-        ('model.bakcbone.arch', 'model.backbone.arch'),
         ('hooks.0.intervall', 'hooks.0.interval'),
         ('model.backbone.eval_window_size', None),
         ('model.backbone.drop_path_rate', None),
-        ('model.backbone.init_cfg.checkpoint', None),
         ('model.backbone.window_size', None),
-        ('randomness.seed', None),
         ('load_from', None),
         ('my_own_notes', None),
     ],
@@ -107,15 +105,10 @@ def test_options_are_merged_and_near_misses_said(config, option, hint):
     )
 
 
-@pytest.mark.parametrize(
-    'option', ['hooks.first.interval', 'hooks.3.interval', 'model.backbone.arch.a']
-)
-def test_options_that_cannot_be_merged(config, option):
-    with pytest.raises(UserError, match='--cfg-options'):
-        cli.load_config(str(config), {option: 1})
-
-
 def test_unusable_configs(config):
+    for option in ('hooks.first.interval', 'hooks.3.interval', 'model.backbone.arch.a'):
+        with pytest.raises(UserError, match='--cfg-options'):
+            cli.load_config(str(config), {option: 1})
     with pytest.raises(UserError, match='no config for mmseg: its default_scope is None'):
         cli.load_config(str(config), scope='mmseg')
     for text, message in {
@@ -148,8 +141,7 @@ def test_loaders_of_mmpretrain(gpu):
     train, val, test = cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader
     assert train.collate_fn.type == 'default_collate' and val.collate_fn.type == 'mine'
     assert train.pin_memory
-    assert not train.persistent_workers and test.persistent_workers
-    assert not val.persistent_workers, 'there are none'
+    assert [loader.persistent_workers for loader in (train, val, test)] == [False, False, True]
     cli.set_loaders(cfg, ('train',), no_pin_memory=True)
     assert not cfg.train_dataloader.pin_memory
 
@@ -258,9 +250,7 @@ def work_dir(tmp_path):
     """Two checkpoints; the newer one is cut short."""
     for epoch in (1, 2):
         file = tmp_path / f'epoch_{epoch}.pth'
-        torch.save(
-            {'meta': {'epoch': epoch, 'iter': 4 * epoch, 'seed': 11}, 'state_dict': {}}, file
-        )
+        torch.save({'meta': {'epoch': epoch, 'iter': 4 * epoch, 'seed': 11}}, file)
     file.write_bytes(file.read_bytes()[:300])
     os.utime(file, (time.time() + 2,) * 2)
     return tmp_path
@@ -288,8 +278,6 @@ def test_auto_resume_without_a_whole_checkpoint(work_dir):
 
 def test_nothing_is_overwritten(work_dir, tmp_path_factory):
     cfg = make(work_dir=str(work_dir))
-    with pytest.raises(UserError, match='holds the checkpoints of another run'):
-        cli.set_resume(cfg, None)
     other = tmp_path_factory.mktemp('other') / 'epoch_9.pth'
     torch.save({'meta': {'epoch': 9}}, other)
     with pytest.raises(UserError, match='Choose another --work-dir'):
@@ -307,7 +295,6 @@ def test_nothing_is_overwritten(work_dir, tmp_path_factory):
 @pytest.mark.parametrize(
     'dataset',
     [
-        {'data_root': '{}/no'},
         {'type': 'ConcatDataset', 'datasets': [{'data_root': '{}'}, {'data_root': '{}/no'}]},
         {'type': 'RepeatDataset', 'dataset': {'dataset': {'data_root': '{}/no'}}},
         {'data_prefix': {'video': '{}/no'}},
@@ -326,23 +313,14 @@ def test_missing_data_folder(dataset, tmp_path):
 
 
 def test_what_is_and_is_not_explained(monkeypatch):
-    def run(error: BaseException) -> None:
-        def main() -> None:
-            raise error
-
-        cli.run_tool(main)
-
-    monkeypatch.delenv('RANK', raising=False)
-    with pytest.raises(SystemExit, match='^error: mend this$'):
-        run(UserError('mend this'))
     with pytest.raises(ZeroDivisionError):
-        run(ZeroDivisionError())
-    with pytest.raises(SystemExit) as stop:
-        run(KeyboardInterrupt())
-    assert stop.value.code == 130
-    monkeypatch.setenv('RANK', '3')
-    with pytest.raises(SystemExit, match=r'^\[rank 3\] error: mend this$'):
-        run(UserError('mend this'))
+        cli.run_tool(lambda: 1 / 0)
+    with pytest.raises(SystemExit, match='^130$'):
+        cli.run_tool(Mock(side_effect=KeyboardInterrupt))
+    for rank, start in (('0', 'error'), ('3', r'\[rank 3\] error')):
+        monkeypatch.setenv('RANK', rank)
+        with pytest.raises(SystemExit, match=f'^{start}: mend this$'):
+            cli.run_tool(Mock(side_effect=UserError('mend this')))
 
 
 @pytest.mark.parametrize(
@@ -382,11 +360,10 @@ def test_gloo_without_a_gpu(monkeypatch):
     started = []
     monkeypatch.setattr(cli.runtime.dist, 'init_process_group', started.append)
     monkeypatch.setenv('RANK', '0')
-    cfg = make(find_unused_parameters=True, env_cfg=ConfigDict(cudnn_benchmark=True))
+    cfg = make(find_unused_parameters=True, env_cfg={'cudnn_benchmark': True})
     (note,) = cli.prepare_runtime(cfg, 'pytorch', 0)
     assert 'gloo' in note
-    assert started == ['gloo']
-    assert cfg.env_cfg.dist_cfg.backend == 'gloo'
+    assert started == [cfg.env_cfg.dist_cfg.backend] == ['gloo']
     assert cfg.model_wrapper_cfg.find_unused_parameters
     assert cfg.model_wrapper_cfg.type == 'uniformer_mm.CPUDistributedDataParallel'
 

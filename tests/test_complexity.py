@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
+from paper_configs import build
 from torch import nn
 
 from uniformer_mm import cli
@@ -30,10 +30,6 @@ def cost(model: nn.Module, *size: int, device: str = 'meta'):
     return count_complexity(model, lambda m: m(torch.zeros(1, 3, *size, device=device)), device)
 
 
-CROP = dict(type='CenterCrop', crop_size=64)
-FRAMES = dict(type='uniformer_mm.DenseClipSample', clip_len=8)
-
-
 def test_large_classifier():
     """Of which there is no config; the others are counted in tests/configs."""
     with torch.device('meta'):  # no time for values that nobody reads
@@ -41,16 +37,6 @@ def test_large_classifier():
     result = cost(model, 224, 224)
     assert result.params == result.trainable == 99_462_888
     assert result.macs / 1e9 == pytest.approx(19.682, rel=5e-3)
-
-
-def recognizer(num_classes: int = 400, **backbone) -> nn.Module:
-    """MMAction2's recognizer on a backbone for clips."""
-    models = pytest.importorskip('mmaction.models')
-    with torch.device('meta'), DefaultScope.overwrite_default_scope('mmaction'):
-        return models.Recognizer3D(
-            backbone=dict(type='uniformer_mm.UniFormer3D', **backbone),
-            cls_head=dict(type='I3DHead', num_classes=num_classes, in_channels=512),
-        )
 
 
 @pytest.mark.parametrize(
@@ -63,8 +49,12 @@ def recognizer(num_classes: int = 400, **backbone) -> nn.Module:
 )
 def test_recognizer_options(options, params, giga):
     """Divided attention is the "not joint" row of the paper's Table 11, at 16 frames."""
+    pytest.importorskip('mmaction')
+    head = dict(type='I3DHead', num_classes=400, in_channels=512)
     for arch, expected in params.items():
-        model = recognizer(arch=arch, **options)
+        backbone = dict(type='uniformer_mm.UniFormer3D', arch=arch, **options)
+        with torch.device('meta'):
+            model = build(dict(type='Recognizer3D', backbone=backbone, cls_head=head), 'mmaction')
         assert sum(p.numel() for p in model.parameters()) == expected
         if giga and arch == 'small':
             result = count_complexity(model, CLIP.forward((16, 224, 224)))
@@ -105,27 +95,19 @@ def closed_form(height: int, width: int, style: str, window: int) -> int:
             if stage < 2:
                 total += n * (34 * dim + 10 * dim**2)
                 continue
-            windowed = stage == 2 and (style == 'window' or (style == 'hybrid' and (i + 1) % 4))
-            if not windowed:
-                total += n * (9 * dim + 12 * dim**2) + 2 * n**2 * dim
-                continue
-            across = -(-height // window) * -(-width // window)
-            padded = across * window**2
-            total += n * (9 * dim + 8 * dim**2) + padded * 4 * dim**2
-            total += 2 * across * window**4 * dim
+            windows, tokens = 1, n
+            if stage == 2 and (style == 'window' or (style == 'hybrid' and (i + 1) % 4)):
+                windows, tokens = -(-height // window) * -(-width // window), window**2
+            attention = tokens * 4 * dim**2 + 2 * tokens**2 * dim
+            total += n * (9 * dim + 8 * dim**2) + windows * attention
     return total
 
 
 def test_every_way_of_running_attention_counts_the_same():
-    sizes = (64, 96)
-    expected = cost(Classifier('tiny'), *sizes)
-    for model, device in (
-        (Classifier('tiny', fused_attn=False), 'meta'),
-        (Classifier('tiny', with_cp=True), 'meta'),
-        (Classifier('tiny'), 'cpu'),
-        (Classifier('tiny', fused_attn=False), 'cpu'),
-    ):
-        assert cost(model, *sizes, device=device) == expected
+    expected = cost(Classifier('tiny'), 64, 96)
+    for options in ({}, dict(fused_attn=False), dict(with_cp=True)):
+        for device in ('meta', 'cpu'):
+            assert cost(Classifier('tiny', **options), 64, 96, device=device) == expected
 
 
 def test_modules_add_up_and_the_model_is_left_alone():
@@ -144,86 +126,80 @@ def test_modules_add_up_and_the_model_is_left_alone():
 
 
 def test_children_of_an_uncalled_module():
-    class Model(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.part = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 6))
-
-        def forward(self, x):
-            return self.part.forward(x)  # no hook of `part` runs
-
-    result = count_complexity(Model(), lambda m: m(torch.zeros(2, 4, device='meta')))
+    model = nn.ModuleDict(dict(part=nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 6))))
+    x = torch.zeros(2, 4, device='meta')
+    result = count_complexity(model, lambda m: m['part'].forward(x))  # no hook of `part` runs
     assert result.modules['part'].macs == result.macs == 2 * (4 * 5 + 5 * 6)
 
 
+def test_wrong_task_or_shape():
+    for scope, shape, message in (
+        ('mmyolo', (64, 64), 'default_scope'),
+        ('mmaction', (64, 64), 'takes a shape'),
+        ('mmseg', (64,), 'takes a shape'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cli.task_forward(scope, shape)
+
+
+CELLS_RPN = sum(h * w for h, w in ((16, 24), (8, 12), (4, 6), (2, 3), (1, 2)))
+CELLS_RETINA = sum(h * w for h, w in ((8, 12), (4, 6), (2, 3), (1, 2), (1, 1)))
+
+
 @pytest.mark.parametrize(
-    ('scope', 'shape'), [('mmyolo', (64, 64)), ('mmaction', (64, 64)), ('mmseg', (64,))]
-)
-def test_wrong_task_or_shape(scope, shape):
-    with pytest.raises(ValueError, match='default_scope|takes a shape'):
-        cli.task_forward(scope, shape)
-
-
-def detector_cost(name: str, *size: int):
-    """Cost of one of mmdet's own base models."""
-    mmdet = pytest.importorskip('mmdet')
-    file = Path(mmdet.__file__).parent / f'.mim/configs/_base_/models/{name}.py'
-    with torch.device('meta'), DefaultScope.overwrite_default_scope('mmdet'):
-        model = MODELS.build(Config.fromfile(file).model)
-    return count_complexity(model, DETECTOR.forward(size))
-
-
-def test_two_stage_detector():
-    """The heads' share by hand: 1000 regions of 7 x 7 for boxes, 100 of 14 x 14 for masks."""
-    result = detector_cost('mask-rcnn_r50_fpn', 64, 96)
-    box = 49 * 256 * 1024 + 1024 * 1024 + 1024 * (81 + 80 * 4)
-    mask = 196 * 4 * 9 * 256**2 + 196 * 4 * 256**2 + 784 * 256 * 80
-    assert result.modules['roi_head.bbox_head'].macs == 1000 * box
-    assert result.modules['roi_head.mask_head'].macs == 100 * mask
-    cells = sum(h * w for h, w in ((16, 24), (8, 12), (4, 6), (2, 3), (1, 2)))
-    assert result.modules['rpn_head'].macs == cells * (9 * 256**2 + 256 * 3 * 5)
-
-
-def test_single_stage_detector():
-    """Two towers of four convolutions, 9 anchors of 80 classes, on every level."""
-    result = detector_cost('retinanet_r50_fpn', 64, 96)
-    cells = sum(h * w for h, w in ((8, 12), (4, 6), (2, 3), (1, 2), (1, 1)))
-    head = cells * 9 * 256 * (2 * 4 * 256 + 9 * (80 + 4))
-    assert result.modules['bbox_head'].macs == head
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ('config', 'args', 'shape', 'params', 'giga'),
+    ('name', 'heads'),
     [
-        ('imagenet/uniformer-small_8xb128_in1k', ('--shape', 192), [192, 192], 21_545_256, 2.64),
         (
-            'kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb',
-            *((), [8, 224, 224], 21_400_400, 17.6),
+            'mask-rcnn_r50_fpn',  # 1000 regions of 7 x 7 for boxes, 100 of 14 x 14 for masks
+            {
+                'rpn_head': CELLS_RPN * (9 * 256**2 + 256 * 3 * 5),
+                'roi_head.bbox_head': 1000 * (49 * 256 * 1024 + 1024**2 + 1024 * (81 + 80 * 4)),
+                'roi_head.mask_head': 100 * (196 * 4 * 10 * 256**2 + 784 * 256 * 80),
+            },
+        ),
+        (
+            'retinanet_r50_fpn',  # two towers of four convolutions, 9 anchors of 80 classes
+            {'bbox_head': CELLS_RETINA * 9 * 256 * (2 * 4 * 256 + 9 * (80 + 4))},
         ),
     ],
 )
-def test_tool(run_tool, repo_root, config, args, shape, params, giga):
+def test_heads_of_detectors(name, heads):
+    """Of mmdet's own base models, counted by hand."""
+    mmdet = pytest.importorskip('mmdet')
+    file = Path(mmdet.__file__).parent / f'.mim/configs/_base_/models/{name}.py'
+    with torch.device('meta'):
+        model = build(Config.fromfile(file).model, 'mmdet')
+    modules = count_complexity(model, DETECTOR.forward((64, 96))).modules
+    assert {head: modules[head].macs for head in heads} == heads
+
+
+@pytest.mark.slow
+def test_tool(run_tool, repo_root):
     """Its JSON is all that it prints."""
-    path = repo_root / f'configs/{config}.py'
-    result = run_tool('tools/analysis/get_flops.py', path, *args, '--json', '--depth', 1)
+    path = repo_root / 'configs/imagenet/uniformer-small_8xb128_in1k.py'
+    args = ('--shape', 192, '--json', '--depth', 1)
+    result = run_tool('tools/analysis/get_flops.py', path, *args)
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
-    assert (report['shape'], report['params']) == (shape, params)
-    assert report['macs'] / 1e9 == pytest.approx(giga, rel=0.01)
+    assert (report['shape'], report['params']) == ([192, 192], 21_545_256)
+    assert report['macs'] / 1e9 == pytest.approx(2.64, rel=0.01)
     assert sum(m['macs'] for m in report['modules'].values()) == report['macs']
+
+
+CROP = dict(type='CenterCrop', crop_size=64)
+FRAMES = dict(type='uniformer_mm.DenseClipSample', clip_len=8)
+
+
+def tested_on(*pipeline: dict) -> dict:
+    return dict(test_dataloader=dict(dataset=dict(pipeline=pipeline)))
 
 
 @pytest.mark.parametrize(
     ('scope', 'entries', 'shape'),
     [
         ('mmpose', dict(codec=dict(input_size=(192, 256))), (256, 192)),
-        ('mmpretrain', dict(test_dataloader=dict(dataset=dict(pipeline=[CROP]))), (64, 64)),
-        (
-            'mmaction',
-            dict(test_dataloader=dict(dataset=dict(pipeline=[FRAMES, CROP]))),
-            (8, 64, 64),
-        ),
+        ('mmpretrain', tested_on(CROP), (64, 64)),
+        ('mmaction', tested_on(FRAMES, CROP), (8, 64, 64)),
         ('mmaction', {}, (16, 224, 224)),
         ('mmdet', {}, (800, 1280)),
         ('mmseg', {}, (512, 2048)),

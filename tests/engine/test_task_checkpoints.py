@@ -1,5 +1,7 @@
 """Files of detectors, pose estimators and video networks in the libraries' models."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,39 +36,35 @@ CASCADE = 'cascade-mask-rcnn_uniformer-s-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_co
 TINY = dict(depths=(1, 1, 4, 1), with_cp=False)
 
 
-def names(modules: list[str], leaves: str = 'weight bias') -> set[str]:
-    return {f'{module}.{leaf}' for module in modules for leaf in leaves.split()}
-
-
-def mask_head(prefix: str) -> set[str]:
-    parts = [*(f'convs.{i}.conv' for i in range(4)), 'upsample', 'conv_logits']
-    return names([f'{prefix}.{part}' for part in parts])
-
-
-def cascade_stage(stage: int) -> set[str]:
-    box = f'roi_head.bbox_head.{stage}'
-    convs = [f'{box}.shared_convs.{i}' for i in range(4)]
-    norms = 'weight bias running_mean running_var num_batches_tracked'
-    return (
-        names([f'{box}.{fc}' for fc in ('shared_fcs.0', 'fc_cls', 'fc_reg')])
-        | names([f'{conv}.conv' for conv in convs], 'weight')
-        | names([f'{conv}.bn' for conv in convs], norms)
-        | mask_head(f'roi_head.mask_head.{stage}')
-    )
-
-
-NECK_AND_RPN = names(
-    [f'neck.{kind}_convs.{i}.conv' for kind in ('lateral', 'fpn') for i in range(4)]
-    + [f'rpn_head.rpn_{part}' for part in ('conv', 'cls', 'reg')]
-)
-BOX_HEAD = [
-    f'roi_head.bbox_head.{fc}' for fc in ('shared_fcs.0', 'shared_fcs.1', 'fc_cls', 'fc_reg')
-]
-# What mmdet 2.11 calls the parts beside the backbone.
+# What mmdet 2.11 and mmpose call the parts beside the backbone, and how many entries these are.
+NORM = '(weight|bias|running_mean|running_var|num_batches_tracked)'
+RPN = r'neck\.(lateral|fpn)_convs\.[0-3]\.conv|rpn_head\.rpn_(conv|cls|reg)'
+MASK_PARTS = r'(convs\.[0-3]\.conv|upsample|conv_logits)'
+BOX = r'roi_head\.bbox_head\.[012]'
 OFFICIAL = {
-    MASK: NECK_AND_RPN | names(BOX_HEAD) | mask_head('roi_head.mask_head'),
-    CASCADE: NECK_AND_RPN.union(*(cascade_stage(stage) for stage in range(3))),
+    MASK: (
+        42,
+        rf'({RPN}|roi_head\.mask_head\.{MASK_PARTS}|roi_head\.bbox_head\.'
+        r'(shared_fcs\.[01]|fc_cls|fc_reg))\.(weight|bias)',
+    ),
+    CASCADE: (
+        148,
+        rf'({RPN}|roi_head\.mask_head\.[012]\.{MASK_PARTS}|'
+        rf'{BOX}\.(shared_fcs\.0|fc_cls|fc_reg))\.(weight|bias)|'
+        rf'{BOX}\.shared_convs\.[0-3]\.(conv\.weight|bn\.{NORM})',
+    ),
 }
+POSE_HEAD = rf'deconv_layers\.([036]\.weight|[147]\.{NORM})|final_layer\.(weight|bias)'
+
+
+def assert_names(keys: Iterable[str], pattern: str, count: int) -> None:
+    """All these many names follow the pattern, which are all that do."""
+    assert len(set(keys)) == count
+    assert [key for key in keys if not re.fullmatch(pattern, key)] == []
+
+
+def both(*modules: str) -> set[str]:
+    return {f'{module}.{leaf}' for module in modules for leaf in ('weight', 'bias')}
 
 
 def detector(repo_root: Path, name: str, **backbone) -> nn.Module:
@@ -86,9 +84,10 @@ def official_detector(state: dict[str, Tensor]) -> dict:
 def test_names_of_a_detector_are_the_official_ones(repo_root, golden_dense, name) -> None:
     with torch.device('meta'):
         own = detector(repo_root, name).state_dict()
-    backbone = golden_dense['maps']['uniformer_small_dense']
-    assert own.keys() == {f'backbone.{key}' for key in backbone} | OFFICIAL[name]
-    assert all(list(own[f'backbone.{key}'].shape) == shape for key, shape in backbone.items())
+    for key, shape in golden_dense['maps']['uniformer_small_dense'].items():
+        assert list(own.pop(f'backbone.{key}').shape) == shape
+    count, pattern = OFFICIAL[name]
+    assert_names(own, pattern, count)
 
 
 @pytest.mark.parametrize('name', OFFICIAL)
@@ -99,18 +98,6 @@ def test_official_detector_loads(repo_root, name) -> None:
         model = detector(repo_root, name, **TINY, stage3_style=style)
         load(model, official_detector(state))
         assert_loaded(model, state)
-
-
-def test_detector_for_other_classes(repo_root) -> None:
-    """Fine-tuning on own data: only what depends on the number of classes starts anew."""
-    model = detector(repo_root, MASK, **TINY)
-    state = {key: value + 1 for key, value in model.state_dict().items()}
-    new = names(BOX_HEAD[2:])
-    state |= {key: state[key][:8] for key in new}
-    with pytest.raises(CheckpointError, match='allow_new_head=True'):
-        load(model, official_detector(state))
-    model.load_state_dict(load(model, official_detector(state), allow_new_head=True), strict=False)
-    assert_loaded(model, state, but=new)
 
 
 def test_imagenet_weights_report_the_norms_that_stay(
@@ -124,7 +111,7 @@ def test_imagenet_weights_report_the_norms_that_stay(
     model = detector(repo_root, MASK)
     model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(path))
     model.init_weights()
-    norms = names([f'norm{i}' for i in range(1, 5)])
+    norms = both('norm1', 'norm2', 'norm3', 'norm4')
     assert_loaded(model.backbone, state, but=norms)
     assert all(model.backbone.state_dict()[key].eq(key.endswith('weight')).all() for key in norms)
     (report,) = [r.getMessage() for r in log.records if 'backbone entries' in r.getMessage()]
@@ -135,18 +122,6 @@ def test_imagenet_weights_report_the_norms_that_stay(
 
 
 # --- pose estimators: the authors' files (mmpose 0.x) and mmpose's converted ones ---
-
-NORMS = 'weight bias running_mean running_var num_batches_tracked'
-# What mmpose calls the parts of its head of three deconvolutions.
-POSE_HEAD = (
-    names([f'deconv_layers.{i}' for i in (0, 3, 6)], 'weight')
-    | names([f'deconv_layers.{i}' for i in (1, 4, 7)], NORMS)
-    | names(['final_layer'])
-)
-FILES = {
-    'authors': 'top_down_256x192_global_small.pth',
-    'mmpose': 'top_down_256x192_global_small-d4a7fdac_20230724.pth',
-}
 
 
 def estimator(repo_root: Path, **backbone) -> nn.Module:
@@ -164,22 +139,24 @@ def released(repo_root) -> dict[str, Tensor]:
     return seeded_state_dict({key: value.shape for key, value in state.items()}, torch.float32)
 
 
-@pytest.fixture(params=FILES)
-def pose_file(request, released) -> tuple[str, dict]:
-    """The name of a released file, and what its publisher made of the weights."""
-    if request.param == 'mmpose':
-        meta = dict(dataset_meta=dict(num_keypoints=17))
-        return FILES['mmpose'], dict(meta=meta, state_dict=dict(released))
-    old = {key.replace('head.', 'keypoint_head.'): value for key, value in released.items()}
+def pose_file_of_the_authors(state: dict[str, Tensor]) -> dict:
+    old = {key.replace('head.', 'keypoint_head.'): value for key, value in state.items()}
     meta = dict(mmpose_version='0.16.0', config='model = dict()', epoch=210)
-    optimizer = dict(state={}, param_groups=[])
-    return FILES['authors'], dict(meta=meta, state_dict=old, optimizer=optimizer)
+    return dict(meta=meta, state_dict=old, optimizer=dict(state={}, param_groups=[]))
+
+
+@pytest.fixture(params=['authors', 'mmpose'])
+def pose_file(request, released) -> dict:
+    """What its publisher made of the weights."""
+    if request.param == 'authors':
+        return pose_file_of_the_authors(released)
+    return dict(meta=dict(dataset_meta=dict(num_keypoints=17)), state_dict=dict(released))
 
 
 def test_released_pose_weights_load(pose_file, released, repo_root, log) -> None:
     model = estimator(repo_root)
-    assert {k.partition('.')[2] for k in model.state_dict() if k.startswith('head.')} == POSE_HEAD
-    load(model, pose_file[1])
+    assert_names([k[5:] for k in model.state_dict() if k.startswith('head.')], POSE_HEAD, 20)
+    load(model, pose_file)
     assert_loaded(model, released)
     assert 'backbone.norm1.bias, backbone.norm1.weight, backbone.norm2.bias' in log.text
     assert 'backbone.norm4' not in log.text
@@ -187,39 +164,25 @@ def test_released_pose_weights_load(pose_file, released, repo_root, log) -> None
 
 def test_pose_weights_that_do_not_fit(pose_file, repo_root) -> None:
     """Norms of unused stages may be left over, and nothing else; none may be missing."""
-    state = pose_file[1]['state_dict']
-    bias = next(key for key in state if key.endswith('head.final_layer.bias'))
-    broken = {key: value for key, value in state.items() if key != bias}
+    state = pose_file['state_dict']
+    broken = {k: v for k, v in state.items() if not k.endswith('head.final_layer.bias')}
+    broken['backbone.norm5.weight'] = torch.zeros(3)
     with pytest.raises(CheckpointError) as error:
-        load(
-            estimator(repo_root),
-            dict(state_dict=broken | {'backbone.norm5.weight': torch.zeros(3)}),
-        )
+        load(estimator(repo_root), dict(state_dict=broken))
     assert 'head.final_layer.bias (17,)' in str(error.value)
     assert 'backbone.norm5.weight (3,)' in str(error.value)
     assert 'backbone.norm1' not in str(error.value)
     del state['backbone.norm2.weight']
     with pytest.raises(CheckpointError, match=r'Missing from the file \(1\)'):
-        load(estimator(repo_root, out_indices=(0, 1, 2, 3)), pose_file[1])
-
-
-def test_another_skeleton_needs_a_new_head(pose_file, released, repo_root) -> None:
-    """Of which only the last layer is new: the trained deconvolutions are kept."""
-    model = estimator(repo_root)
-    model.head.final_layer = nn.Conv2d(256, 5, 1)
-    new = {key: value.clone() for key, value in model.head.final_layer.state_dict().items()}
-    with pytest.raises(CheckpointError, match='allow_new_head=True'):
-        load(model, dict(pose_file[1]))
-    load(model, dict(pose_file[1]), allow_new_head=True)
-    assert all(value.equal(new[key]) for key, value in model.head.final_layer.state_dict().items())
-    assert_loaded(model, released, but=names(['head.final_layer']))
+        load(estimator(repo_root, out_indices=(0, 1, 2, 3)), pose_file)
 
 
 def test_convert_pose_weights(pose_file, released, run_main, tmp_path) -> None:
-    source, target = tmp_path / pose_file[0], tmp_path / 'out.pth'
-    torch.save(pose_file[1], source)
+    source, target = tmp_path / 'top_down_256x192_global_small.pth', tmp_path / 'out.pth'
+    args = ('tools/checkpoints/convert.py', source, target, '--task', 'dense')
+    torch.save(pose_file, source)
     assert read_checkpoint(source).head_dim == 64
-    assert run_main('tools/checkpoints/convert.py', source, target, '--task', 'dense') == 0
+    assert run_main(*args) == 0
     written = torch.load(target)
     assert written['meta']['arch'] == 'small'
     assert written['state_dict'].keys() == released.keys()
@@ -227,8 +190,7 @@ def test_convert_pose_weights(pose_file, released, run_main, tmp_path) -> None:
     backbone = {key: value for key, value in released.items() if key.startswith('backbone.')}
     torch.save(dict(state_dict=backbone), source)
     target.unlink()
-    said = run_main('tools/checkpoints/convert.py', source, target, '--task', 'dense')
-    assert 'has no neck and heads of a dense model' in said
+    assert 'has no neck and heads of a dense model' in run_main(*args)
     assert not target.exists()
 
 
@@ -272,29 +234,52 @@ def test_classes_of_an_official_file(num_classes, order, said, log) -> None:
 
 
 def test_converted_classes_are_right_already(log) -> None:
-    state = recognizer().state_dict()
-    model = recognizer()
+    model, state = recognizer(), recognizer().state_dict()
     load(model, dict(state_dict=dict(state)), class_order='kinetics400')
     assert_loaded(model, state)
     assert 'order' not in log.text
 
 
-def test_new_classes_of_videos() -> None:
-    """To fine-tune on other data the head may differ, and only the head."""
-    with pytest.raises(CheckpointError, match='cls_head.fc_cls.weight'):
-        load(recognizer(174), official_recognizer())
-    loaded = load(recognizer(174), official_recognizer(), allow_new_head=True)
-    assert {key.removeprefix('backbone.') for key in loaded} == UniFormer3D(
-        ARCH
-    ).state_dict().keys()
-
-
-def test_image_file_is_for_the_backbone() -> None:
+def test_image_files_and_unknown_orders() -> None:
     state = UniFormer(ARCH, out_indices=(3,), final_norm=True).state_dict()
     with pytest.raises(CheckpointError, match=r'use model\.backbone\.init_cfg'):
         load(recognizer(), dict(model=state), 'image.pth')
-
-
-def test_unknown_order() -> None:
     with pytest.raises(ValueError, match="one of kinetics400, kinetics600; got 'kinetics700'"):
         CheckpointGuardHook(class_order='kinetics700')
+
+
+# --- fine-tuning on other classes ---
+
+
+def other_detector(repo_root: Path) -> tuple:
+    """All but the last layers of the box head stays."""
+    model = detector(repo_root, MASK, **TINY)
+    state = {key: value + 1 for key, value in model.state_dict().items()}
+    new = both('roi_head.bbox_head.fc_cls', 'roi_head.bbox_head.fc_reg')
+    return model, official_detector(state | {key: state[key][:8] for key in new}), state, new
+
+
+def other_estimator(repo_root: Path) -> tuple:
+    """The trained deconvolutions are kept."""
+    model = estimator(repo_root)
+    state = {key: value + 1 for key, value in model.state_dict().items()}
+    model.head.final_layer = nn.Conv2d(256, 5, 1)
+    return model, pose_file_of_the_authors(state), state, both('head.final_layer')
+
+
+def other_recognizer(repo_root: Path) -> tuple:
+    file = official_recognizer()
+    state = {f'backbone.{key}': value for key, value in file['model_state'].items()}
+    return recognizer(174), file, state, both('cls_head.fc_cls')
+
+
+@pytest.mark.parametrize('make', [other_detector, other_estimator, other_recognizer])
+def test_other_classes(make, repo_root) -> None:
+    """Only what depends on the number of classes starts anew, and only where that is allowed."""
+    model, file, state, new = make(repo_root)
+    before = {key: model.state_dict()[key].clone() for key in new}
+    with pytest.raises(CheckpointError, match='allow_new_head=True'):
+        load(model, dict(file))
+    load(model, dict(file), allow_new_head=True)
+    assert_loaded(model, state, but=new)
+    assert all(model.state_dict()[key].equal(value) for key, value in before.items())
