@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from mini_run import build, changed
 from paper_configs import CONFIGS, leaves, read_config, slow_unless
 from paper_configs import build as build_module
+from small_runs import build, changed
 
 # For each the paper's config, and what the model and the optimizer have otherwise than there.
 CHANGES = json.loads((Path(__file__).parents[1] / 'data/mini_changes.json').read_text())

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from loss_recorder import LossRecorder
-from mini_run import build
 from mmaction.apis.inferencers import MMAction2Inferencer
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from paper_configs import CONFIGS
+from small_runs import build
 
 from uniformer_mm.registry import MODELS
 

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from mini_run import build
 from mmengine.registry import DefaultScope
 from paper_configs import (
     built_model,
@@ -14,6 +13,7 @@ from paper_configs import (
     slow_unless,
     weight_decay,
 )
+from small_runs import build
 
 pytest.importorskip('mmaction')
 

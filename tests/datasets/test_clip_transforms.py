@@ -1,5 +1,7 @@
 """Sampling and RandAugment of clips."""
 
+import itertools
+
 import numpy as np
 import pytest
 from mmengine.registry import TRANSFORMS
@@ -23,33 +25,25 @@ def sample(sampler, total_frames: int, start_index: int = 0) -> np.ndarray:
     return results['frame_inds'].reshape(sampler.num_clips, sampler.clip_len)
 
 
-UNIFORM = dict(type='mmaction.UniformSample', test_mode=True)
-
-
 def test_clips_are_the_authors(golden_video) -> None:
     """Ours of consecutive frames, and mmaction2's of a frame from every part."""
     vectors = golden_video['uniformer_protocol']
-    assert (len(vectors['dense']), len(vectors['uniform'])) == (6, 4)
-    for vector in vectors['dense']:
-        sampler = DenseClipSample(
-            vector['frames'], vector['stride'], vector['clips'], test_mode=True
-        )
-        frames = sample(sampler, vector['total_frames'])
-        assert frames.tolist() == vector['zero_based_indices']
-    for vector in vectors['uniform']:
-        sampler = TRANSFORMS.build(
-            dict(UNIFORM, clip_len=vector['frames'], num_clips=vector['clips'])
-        )
-        frames = sample(sampler, vector['total_frames'], start_index=1)
-        assert frames.tolist() == vector['one_based_indices']
+    for vector in [*vectors['dense'], *vectors['uniform']]:
+        config = dict(clip_len=vector['frames'], num_clips=vector['clips'], test_mode=True)
+        if 'stride' in vector:
+            sampler = DenseClipSample(frame_interval=vector['stride'], **config)
+            expected = vector['zero_based_indices']
+        else:
+            sampler = TRANSFORMS.build(dict(type='mmaction.UniformSample', **config))
+            expected = vector['one_based_indices']
+        found = sample(sampler, vector['total_frames'], start_index='stride' not in vector)
+        assert found.tolist() == expected
 
 
 def test_dense_training_starts_anywhere_a_clip_fits() -> None:
     starts = np.array([sample(DenseClipSample(16, 4), 264)[0] for _ in range(3000)])
-    assert starts[:, 0].min() == 0
-    assert starts[:, 0].max() == 199
+    assert (starts.min(), starts[:, 0].max()) == (0, 199)
     assert starts[:, 0].mean() == pytest.approx(99.5, abs=3)
-    assert starts.max() <= 263
     # A start between two frames moves the rounding of the 4.2 frames from one step to the next.
     assert set((starts[:, -1] - starts[:, 0]).tolist()) == {63}
     assert set(np.diff(starts).flatten().tolist()) == {4, 5}
@@ -69,13 +63,10 @@ def test_short_videos_repeat_the_last_frame_or_start_again(sampler, frames, expe
     assert sample(sampler, frames).tolist() == expected
 
 
-def test_frames_of_folders_are_numbered_from_their_start_index() -> None:
+def test_clips_of_folders_and_of_mmaction_0() -> None:
+    """Folders count from their start index; version 0 puts clip i at (i + 0.5) times its share."""
     clip = sample(DenseClipSample(4, 2, test_mode=True), 20, start_index=1)
     assert clip.tolist() == [[7, 9, 11, 14]]
-
-
-def test_clip_offsets_of_mmaction_0() -> None:
-    """Offset i is (i + 0.5) (n - span + 1) / clips, with span = frames x stride."""
     clips = sample(SampleFramesV0(32, 2, 4, test_mode=True), 300)
     assert clips[:, 0].tolist() == [29, 88, 148, 207]  # (300 - 64 + 1) / 4 = 59.25
     assert (np.diff(clips) == 2).all()
@@ -99,9 +90,8 @@ def test_impossible_samplers(sampler) -> None:
         sample(sampler(8), 0)
 
 
-def frames(count: int = 4, shape: tuple[int, int] = (24, 40)) -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    return [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for _ in range(count)]
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 
 
 def test_policies() -> None:
@@ -111,7 +101,7 @@ def test_policies() -> None:
         (5, 2, 0.25, False),
         (10, 2, 0, False),
     ]
-    for policy in ('rand-m7-w1', 'augmix-m3', 'rand-m11', 'rand-n0', 'rand-m', 'rand-m7_n4'):
+    for policy in ('rand-m7-w1', 'augmix-m3', 'rand-m11', 'rand-n0'):
         with pytest.raises(ValueError, match=f"policy '{policy}'"):
             VideoRandAugment(policy)
 
@@ -139,7 +129,7 @@ def test_arguments_are_timms() -> None:
 
 
 def test_operations_on_pixels() -> None:
-    image = Image.fromarray(frames(1)[0])
+    image = Image.fromarray(noise())
     pixels = np.asarray(image).astype(int)
 
     def run(name: str, level: float, sign: int = 1, policy: str = 'rand') -> np.ndarray:
@@ -150,49 +140,39 @@ def test_operations_on_pixels() -> None:
     assert (run('Solarize', 1.0, policy='rand-inc1') == 255 - pixels).all()
     assert (run('Posterize', 0.5) == pixels & 0b11000000).all()
     assert (run('Posterize', 0.2, policy='rand-inc1') == pixels & 0b11110000).all()
-    assert (run('Posterize', 0.2) == 0).all()
-    dark = pixels < 128
-    assert (run('SolarizeAdd', 1.0)[dark] == pixels[dark] + 110).all()
-    assert (run('SolarizeAdd', 1.0)[~dark] == pixels[~dark]).all()
+    assert (run('SolarizeAdd', 1.0) == pixels + 110 * (pixels < 128)).all()
     # 0.45 of 40 columns are 18: the content moves to the left, grey comes in.
     moved = run('TranslateX', 1.0)
     assert (moved[:, :22] == pixels[:, 18:]).all()
     assert (moved[:, 22:] == 128).all()
     assert (run('TranslateX', 1.0, -1)[:, 18:] == pixels[:, :22]).all()
-    # 0.5 of 0.45 of 24 rows are 5.4.
-    assert (run('TranslateY', 0.5)[-5:] == 128).all()
-    assert (run('Rotate', 0.0) == pixels).all()
+    assert (run('TranslateY', 0.5)[-5:] == 128).all()  # 0.5 of 0.45 of 24 rows are 5.4
 
 
 @pytest.mark.parametrize('policy', ['rand', 'rand-inc1'])
-@pytest.mark.parametrize('level', [0.0, 0.01, 0.5, 0.99, 1.0])
-def test_every_operation_takes_every_level(policy, level) -> None:
-    augment, image = VideoRandAugment(policy), Image.fromarray(frames(1)[0])
-    for name in OPERATIONS:
-        for sign in (-1, 1):
-            assert augment.operation(name, level, sign)(image).size == image.size
+@pytest.mark.parametrize('name', OPERATIONS)
+def test_every_operation_takes_every_level(policy, name) -> None:
+    augment, image = VideoRandAugment(policy), Image.fromarray(noise())
+    for level, sign in itertools.product((0.0, 0.01, 0.5, 0.99, 1.0), (-1, 1)):
+        assert augment.operation(name, level, sign)(image).size == image.size
 
 
 @pytest.mark.parametrize('policy', POLICIES)
 def test_all_frames_get_the_same_operations(policy) -> None:
     augment = VideoRandAugment(policy)
-    still, changed = frames(1)[0], 0
+    still, changed = noise(), 0
     for _ in range(40):
-        clip = augment.transform(dict(imgs=[still.copy() for _ in range(3)]))['imgs']
-        assert (clip[0] == clip[1]).all()
-        assert (clip[0] == clip[2]).all()
-        assert clip[0].dtype == np.uint8
-        assert clip[0].shape == still.shape
-        assert clip[0].flags.writeable, 'mmaction2 flips in place'
-        changed += (clip[0] != still).any()
+        first, second = augment.transform(dict(imgs=[still.copy(), still.copy()]))['imgs']
+        assert (first == second).all()
+        assert (first.dtype, first.shape) == (np.uint8, still.shape)
+        assert first.flags.writeable, 'mmaction2 flips in place'
+        changed += (first != still).any()
     assert changed > 20
 
 
 def test_number_and_magnitudes_of_operations(monkeypatch) -> None:
     augment, seen = VideoRandAugment(POLICIES[0]), []
-    monkeypatch.setattr(
-        augment, 'operation', lambda name, level, sign: seen.append((name, level, sign))
-    )
+    monkeypatch.setattr(augment, 'operation', lambda *drawn: seen.append(drawn))
     counts = [len(augment.draw()) for _ in range(4000)]
     assert max(counts) == 4
     assert np.mean(counts) == pytest.approx(2, abs=0.05), 'each of four with chance 0.5'
@@ -205,6 +185,5 @@ def test_number_and_magnitudes_of_operations(monkeypatch) -> None:
 
 
 def test_only_uint8_frames_are_augmented() -> None:
-    augment = VideoRandAugment('rand-n15')
     with pytest.raises(ValueError, match='needs uint8 frames, got float32'):
-        augment.transform(dict(imgs=[np.zeros((8, 8, 3), np.float32)]))
+        VideoRandAugment('rand-n15').transform(dict(imgs=[np.zeros((8, 8, 3), np.float32)]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import make_mini
 import pytest
 import torch
-from mini_run import build
+from small_runs import build
 
 from uniformer_mm.checkpoints import load_weights_only
 

@@ -51,33 +51,28 @@ def test_same_seed_same_files(name, data, tmp_path, capsys) -> None:
     assert contents(make(name, tmp_path, seed=1)) != first, 'another seed replaces them'
 
 
-def test_imagenet_folders(data) -> None:
-    for split, count in COUNTS['imagenet'].items():
-        root = data / 'imagenet' / split
-        assert sorted(p.name for p in root.iterdir()) == list('0123456789')
-        pictures = [np.asarray(Image.open(file)) for file in root.glob('*/*.png')]
-        assert len(pictures) == count
-        assert {picture.shape for picture in pictures} == {(80, 80, 3)}
-        assert min(picture.std() for picture in pictures) > 5
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_imagenet_folders(split, data) -> None:
+    root = data / 'imagenet' / split
+    assert sorted(p.name for p in root.iterdir()) == list('0123456789')
+    pictures = np.stack([Image.open(file) for file in root.glob('*/*.png')])
+    assert pictures.shape == (COUNTS['imagenet'][split], 80, 80, 3)
+    assert pictures.std((1, 2, 3)).min() > 5
 
 
 def read_coco(data: Path, name: str, kind: str, split: str) -> COCO:
     """An annotation file whose images, boxes, areas and masks agree."""
     coco = COCO(data / name / f'annotations/{kind}_{split}2017.json')
-    assert set(coco.dataset) == {'info', 'licenses', 'images', 'annotations', 'categories'}
     assert len(coco.imgs) == COUNTS[name][split]
     for image in coco.imgs.values():
         picture = Image.open(data / f'{name}/{split}2017' / image['file_name'])
         assert picture.size == (image['width'], image['height'])
-    for number, annotation in enumerate(coco.dataset['annotations'], 1):
-        assert annotation['id'] == number
+    for annotation in coco.dataset['annotations']:
         assert annotation['iscrowd'] == 0
         mask = coco.annToMask(annotation)
         assert mask.sum() == pytest.approx(annotation['area'], rel=0.15, abs=12)
         left, top, width, height = annotation['bbox']
-        ends = np.array([left, top, left + width, top + height])
-        assert ends.min() >= 0
-        assert (ends[2:] <= mask.shape[::-1]).all()
+        ends = [left, top, left + width, top + height]
         rows, columns = np.nonzero(mask)
         inked = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         assert inked == pytest.approx(ends, abs=1)
@@ -93,8 +88,7 @@ def test_coco_digits(data) -> None:
         masks = [coco.annToMask(annotation) for annotation in coco.imgToAnns[image]]
         assert np.max(sum(masks), initial=0) <= 1, 'no two digits share ink'
     extents = [max(annotation['bbox'][2:]) for annotation in coco.anns.values()]
-    assert min(extents) < 32
-    assert max(extents) > 64
+    assert min(extents) < 32 < 64 < max(extents)
     read_coco(data, 'coco', 'instances', 'val')
 
 
@@ -121,9 +115,8 @@ def test_ade_labels(data) -> None:
         assert len(images) == COUNTS['ade'][split]
         for image, label in zip(images, labels, strict=True):
             assert image.stem == label.stem
-            picture, classes = Image.open(image), Image.open(label)
-            assert (picture.mode, classes.mode, picture.size) == ('RGB', 'L', classes.size)
-            found = np.asarray(classes)
+            found = np.asarray(Image.open(label))
+            assert np.shape(Image.open(image)) == (*found.shape, 3)
             numbers |= set(found.ravel().tolist())
             # One photograph behind, and pixels of neither kind between it and every digit.
             (behind,) = set(found[found >= digits.FIRST_PHOTO].tolist())
@@ -138,16 +131,14 @@ def test_people(data) -> None:
     flags, views = [], set()
     for split, count in COUNTS['pose'].items():
         coco = read_coco(data, 'pose', 'person_keypoints', split)
-        (person,) = coco.dataset['categories']
-        assert (person['keypoints'][5], person['keypoints'][16]) == ('left_shoulder', 'right_ankle')
         assert len(coco.anns) > 1.4 * count, 'several people in many images'
         for annotation in coco.anns.values():
             image = coco.imgs[annotation['image_id']]
             x, y, v = np.reshape(annotation['keypoints'], (17, 3)).T
             assert annotation['num_keypoints'] == (v > 0).sum()
             assert not (x + y)[v == 0].any()
-            assert (x[v > 0] <= image['width'] - 0.5).all()
-            assert (y[v > 0] <= image['height'] - 0.5).all()
+            assert (x <= image['width'] - 0.5).all()
+            assert (y <= image['height'] - 0.5).all()
             flags.append(v)
             # Of a face that is seen, left is on the right of the image; from behind on the left.
             if v[3] and v[4] and annotation['num_keypoints'] > 12:
@@ -155,16 +146,15 @@ def test_people(data) -> None:
                 views.add(bool(v[0]))
     assert views == {True, False}
     assert not all(v.any() for v in flags), 'some people are too small for keypoints'
-    hidden, covered, seen = np.bincount(np.int64(flags).ravel()) / np.size(flags)
+    hidden, covered, _ = np.bincount(np.int64(flags).ravel()) / np.size(flags)
     assert covered > 0.01
     assert 0.05 < hidden < 0.4, 'outside, or on a face that is not seen'
-    assert seen > 0.5
 
 
 def test_detected_people(data) -> None:
     coco = COCO(data / 'pose/annotations/person_keypoints_val2017.json')
     found = json.loads((data / 'pose' / people.DETECTIONS).read_text())
-    assert all(0 < d['score'] <= 1 and min(d['bbox'][2:]) > 0 for d in found)
+    assert all(0 < d['score'] <= 1 for d in found)
     best = []
     for number, annotations in coco.imgToAnns.items():
         boxes = [d['bbox'] for d in found if d['image_id'] == number]
@@ -182,8 +172,6 @@ def test_a_figure_is_drawn_where_its_joints_are() -> None:
     columns, rows = np.int64(figure.joints).T
     assert (cover[rows, columns] > 0.9).all()
     assert (image[cover == 0] == 0.5).all()
-    assert (people.label(figure, cover > 0.5)[:, 2] == 2).sum() in (14, 17)
-    assert set(people.label(figure, np.zeros((160, 160), bool))[:, 2]) <= {0, 1}
     assert not people.label(figure._replace(joints=figure.joints + 500), cover > 0.5).any()
 
 
@@ -212,8 +200,6 @@ def test_videos_and_raw_frames(data) -> None:
             assert sorted(p.name for p in Path(folder['frame_dir']).iterdir()) == names
             lengths.append(len(names))
     assert clips.MIN_FRAMES <= min(lengths) < 16 < max(lengths) <= 32
-    names = (data / 'kinetics/label_map.txt').read_text().split()
-    assert names == ['right', 'left', 'down', 'up']
 
 
 @pytest.mark.parametrize('direction', clips.DIRECTIONS.values(), ids=clips.DIRECTIONS)
@@ -236,25 +222,15 @@ def test_one_frame_does_not_tell_where_a_digit_goes(direction, monkeypatch) -> N
             assert abs(across) <= clips.DRIFT * along + 2
     share /= share.sum()
     for axis in (0, 1):
-        quarters = share.sum(axis).reshape(4, -1).sum(1)
-        assert quarters == pytest.approx([0.25] * 4, abs=0.09)
+        assert share.sum(axis).reshape(4, -1).sum(1) == pytest.approx([0.25] * 4, abs=0.09)
 
 
 def test_splits_share_neither_scans_nor_photographs() -> None:
     train, val = (drawing.load_glyphs(split) for split in ('train', 'val'))
-    assert (len(train), len(val)) == (1437, 360)
     assert {label for _, label in val} == set(range(10))
     assert not {scan.tobytes() for scan, _ in train} & {scan.tobytes() for scan, _ in val}
     for left, right in zip(drawing.load_photos('train'), drawing.load_photos('val'), strict=True):
         assert left.shape[1] + right.shape[1] < 640
-
-
-def test_a_digit_stays_inside_the_center_crop() -> None:
-    sketch = drawing.Sketch('val', np.random.default_rng(0))
-    for _ in range(50):
-        ink = sketch.draw(next(sketch.glyphs)[0], digits.EXTENT[1])
-        assert max(ink.shape) == digits.EXTENT[1] <= digits.SIDE * 7 / 8
-        assert 0.1 < ink.mean() < 0.9
 
 
 def test_an_interrupted_make_leaves_nothing(tmp_path, monkeypatch) -> None:
@@ -270,12 +246,10 @@ def test_an_interrupted_make_leaves_nothing(tmp_path, monkeypatch) -> None:
 
 def test_command_line_errors(run_tool, tmp_path) -> None:
     wrong = run_tool('tools/demo/make_mini.py', 'imagnet', '--out', tmp_path)
-    assert wrong.returncode == 2
     assert 'unknown data set imagnet: choose from imagenet' in wrong.stderr
     (tmp_path / 'imagenet').mkdir()
     (tmp_path / 'imagenet/mine.txt').write_text('mine')
     foreign = run_tool('tools/demo/make_mini.py', '--out', tmp_path)
-    assert foreign.returncode == 1
     assert 'Traceback' not in foreign.stderr
     assert 'was not made by this script' in foreign.stderr
     assert contents(tmp_path) == {'imagenet/mine.txt': b'mine'}
