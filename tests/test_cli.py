@@ -356,18 +356,6 @@ def test_launcher_that_did_not_launch(monkeypatch):
         cli.prepare_runtime(make(), 'slurm', 0)
 
 
-def test_gloo_without_a_gpu(monkeypatch):
-    started = []
-    monkeypatch.setattr(cli.runtime.dist, 'init_process_group', started.append)
-    monkeypatch.setenv('RANK', '0')
-    cfg = make(find_unused_parameters=True, env_cfg={'cudnn_benchmark': True})
-    (note,) = cli.prepare_runtime(cfg, 'pytorch', 0)
-    assert 'gloo' in note
-    assert started == [cfg.env_cfg.dist_cfg.backend] == ['gloo']
-    assert cfg.model_wrapper_cfg.find_unused_parameters
-    assert cfg.model_wrapper_cfg.type == 'uniformer_mm.CPUDistributedDataParallel'
-
-
 def test_gpu_runs_are_left_to_mmengine(gpu, monkeypatch):
     monkeypatch.setenv('RANK', '0')
     cfg = make()

@@ -100,27 +100,6 @@ def test_official_detector_loads(repo_root, name) -> None:
         assert_loaded(model, state)
 
 
-def test_imagenet_weights_report_the_norms_that_stay(
-    repo_root, golden_imagenet, tmp_path, log
-) -> None:
-    """The authors' classifier in the backbone of a leaf, as ``init_cfg`` names it."""
-    keys = golden_imagenet['models']['uniformer_small']['keys']
-    state = seeded_state_dict(keys, torch.float32)
-    path = tmp_path / 'uniformer_small_in1k.pth'
-    torch.save(dict(model=state), path)
-    model = detector(repo_root, MASK)
-    model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(path))
-    model.init_weights()
-    norms = both('norm1', 'norm2', 'norm3', 'norm4')
-    assert_loaded(model.backbone, state, but=norms)
-    assert all(model.backbone.state_dict()[key].eq(key.endswith('weight')).all() for key in norms)
-    (report,) = [r.getMessage() for r in log.records if 'backbone entries' in r.getMessage()]
-    listed = ', '.join(f'norm{i}.{{weight,bias}}' for i in range(1, 5))
-    assert f'Loaded {len(model.backbone.state_dict()) - 8} backbone entries from {path}.' in report
-    assert report.endswith(f'At their initial values (8): {listed}.')
-    assert 'Not used (7): norm.{' in report and 'head.{weight,bias}.' in report
-
-
 # --- pose estimators: the authors' files (mmpose 0.x) and mmpose's converted ones ---
 
 
