@@ -22,6 +22,7 @@ from uniformer_mm.engine import VideoDataHook
 
 PYAV = ('uniformer_mm.PyAVInit', 'uniformer_mm.PyAVDecode')
 DECORD = ('DecordInit', 'DecordDecode')
+RAW_DECODE = dict(type='RawFrameDecode')
 SAMPLE = dict(type='uniformer_mm.DenseClipSample', clip_len=8, frame_interval=2)
 TRAIN_STEPS = [
     dict(type='uniformer_mm.VideoRandAugment', policy='rand-m7-n4-mstd0.5-inc1'),
@@ -134,43 +135,32 @@ TRAIN = pipeline(TRAIN_STEPS)
 TEST = dict(steps=pipeline(TEST_STEPS, num_clips=4, test_mode=True), test_mode=True)
 
 
-def video_dataset(
+def dataset_of(
     root: Path, kind: str = 'ReportingVideoDataset', steps: list[dict] = TRAIN, **kwargs
 ) -> Dataset:
+    """The videos of a list with commas, or the folders of one with blanks."""
     config = dict(
         type=f'uniformer_mm.{kind}',
         ann_file=str(root / 'list.csv'),
-        data_prefix=dict(video=str(root / 'videos')),
-        delimiter=',',
+        data_prefix=dict(video=str(root / 'videos'), img=str(root / 'frames')),
         serialize_data=False,  # saves a garbage collection
         pipeline=steps,
     )
-    return DATASETS.build(config | kwargs)
-
-
-def frames_dataset(root: Path, kind: str, steps: list[dict], **kwargs) -> Dataset:
-    return DATASETS.build(
-        dict(
-            type=f'uniformer_mm.{kind}',
-            ann_file=str(root / 'list.txt'),
-            data_prefix=dict(img=str(root / 'frames')),
-            pipeline=[steps[0], dict(type='RawFrameDecode'), *steps[1:]],
-            **kwargs,
-        )
-    )
+    commas = dict(delimiter=',') if 'Video' in kind else {}
+    return DATASETS.build(config | commas | kwargs)
 
 
 @pytest.mark.parametrize('decoder', [PYAV, DECORD])
 def test_repeats_share_their_frames_and_nothing_else(videos, decoder) -> None:
     still = [dict(type='FormatShape', input_format='NCTHW'), dict(type='PackActionInputs')]
-    dataset = video_dataset(videos, 'RepeatAugVideoDataset', pipeline(still, decoder))
+    dataset = dataset_of(videos, 'RepeatAugVideoDataset', pipeline(still, decoder))
     for index in range(len(dataset)):
         first, second = dataset[index]
         assert (first['inputs'] == second['inputs']).all()
         assert first['inputs'].data_ptr() != second['inputs'].data_ptr()
         assert first['data_samples'].gt_label == second['data_samples'].gt_label == index % 2
 
-    dataset = video_dataset(videos, 'RepeatAugVideoDataset', pipeline(TRAIN_STEPS, decoder))
+    dataset = dataset_of(videos, 'RepeatAugVideoDataset', pipeline(TRAIN_STEPS, decoder))
     first, second = dataset[0]
     assert first['inputs'].shape == (1, 3, 8, 32, 32)
     assert (first['inputs'] != second['inputs']).any()
@@ -179,9 +169,9 @@ def test_repeats_share_their_frames_and_nothing_else(videos, decoder) -> None:
 def test_repeats_of_raw_frames(tmp_path) -> None:
     for number in range(2):
         write_frames(tmp_path / f'frames/{number}', moving_bar(12), '{:05}.jpg')
-    (tmp_path / 'list.txt').write_text('0 12 5\n1 12 3\n')
-    steps = [dict(type='UniformSample', clip_len=16), *TRAIN_STEPS]
-    dataset = frames_dataset(
+    (tmp_path / 'list.csv').write_text('0 12 5\n1 12 3\n')
+    steps = [dict(type='UniformSample', clip_len=16), RAW_DECODE, *TRAIN_STEPS]
+    dataset = dataset_of(
         tmp_path, 'RepeatAugRawframeDataset', steps, filename_tmpl='{:05}.jpg', num_repeats=3
     )
     collate = FUNCTIONS.get('repeat_pseudo_collate')
@@ -191,7 +181,7 @@ def test_repeats_of_raw_frames(tmp_path) -> None:
 
 
 def test_every_shape_and_length_is_tested(videos) -> None:
-    dataset = video_dataset(videos, **TEST)
+    dataset = dataset_of(videos, **TEST)
     for index in range(len(dataset)):
         assert dataset[index]['inputs'].shape == (4 * 3, 3, 8, 32, 32)
     views = dataset[2]['inputs'].view(3, 4, 3, 8, 32, 32)
@@ -213,20 +203,20 @@ def test_a_broken_video_is_named_or_skipped(videos, kind, decoder) -> None:
     damage = dict(empty=b'', truncated=file.read_bytes()[:900], text=b'<html>404</html>' * 80)
     file.unlink() if kind == 'missing' else file.write_bytes(damage[kind])
     steps = pipeline(TRAIN_STEPS, decoder)
-    strict = video_dataset(videos, 'RepeatAugVideoDataset', steps)
+    strict = dataset_of(videos, 'RepeatAugVideoDataset', steps)
     assert len(strict[0]) == 2
     with pytest.raises(UserError, match=r'videos/1\.mp4 cannot be read: .*Take it out of .*list'):
         strict[1]
 
-    lenient = video_dataset(videos, 'RepeatAugVideoDataset', steps, on_error='skip')
+    lenient = dataset_of(videos, 'RepeatAugVideoDataset', steps, on_error='skip')
     assert len(lenient[1]) == len(lenient[1]) == 2
     assert lenient.unreadable.tolist() == [0, 1, 0, 0]
 
 
 def test_a_test_sees_a_black_clip_in_place_of_a_broken_video(broken) -> None:
     with pytest.raises(UserError, match='cannot be read'):
-        video_dataset(broken, **TEST)[1]
-    lenient = video_dataset(broken, **TEST, on_error='skip')
+        dataset_of(broken, **TEST)[1]
+    lenient = dataset_of(broken, **TEST, on_error='skip')
     sample = lenient[1]
     assert sample['inputs'].shape == lenient[0]['inputs'].shape
     assert not sample['inputs'].any()
@@ -235,9 +225,9 @@ def test_a_test_sees_a_black_clip_in_place_of_a_broken_video(broken) -> None:
 
 
 def test_a_test_sees_a_black_clip_in_place_of_an_empty_folder(tmp_path) -> None:
-    (tmp_path / 'list.txt').write_text('a 0 3\n')
-    steps = [SAMPLE | dict(test_mode=True), *TEST_STEPS]
-    dataset = frames_dataset(
+    (tmp_path / 'list.csv').write_text('a 0 3\n')
+    steps = [SAMPLE | dict(test_mode=True), RAW_DECODE, *TEST_STEPS]
+    dataset = dataset_of(
         tmp_path, 'ReportingRawframeDataset', steps, test_mode=True, on_error='skip'
     )
     assert dataset[0]['inputs'].shape == (3, 3, 8, 32, 32)
@@ -249,38 +239,38 @@ def test_a_broken_raw_frame(tmp_path, damage) -> None:
     folder = write_frames(tmp_path / 'frames/a', moving_bar(8))
     frame = folder / 'img_00004.jpg'
     frame.unlink() if damage is None else frame.write_bytes(damage)
-    (tmp_path / 'list.txt').write_text('a 8 0\n')
-    steps = [SAMPLE | dict(frame_interval=1), *TRAIN_STEPS]
+    (tmp_path / 'list.csv').write_text('a 8 0\n')
+    steps = [SAMPLE | dict(frame_interval=1), RAW_DECODE, *TRAIN_STEPS]
     with pytest.raises(UserError, match='frames/a cannot be read'):
-        frames_dataset(tmp_path, 'RepeatAugRawframeDataset', steps)[0]
+        dataset_of(tmp_path, 'RepeatAugRawframeDataset', steps)[0]
 
 
 def test_nothing_can_be_read(videos) -> None:
     for file in (videos / 'videos').iterdir():
         file.write_bytes(b'')
-    dataset = video_dataset(videos, on_error='skip', max_refetch=5)
+    dataset = dataset_of(videos, on_error='skip', max_refetch=5)
     with pytest.raises(UserError, match=r'6 samples of .*list\.csv in a row .*the log names'):
         dataset[0]
 
 
 @pytest.mark.parametrize(
-    ('text', 'kwargs', 'message'),
+    ('text', 'kwargs', 'error', 'message'),
     [
-        (None, {}, r'(?s)list\.csv.*docs/data\.md'),
-        ('', {}, r'list\.csv lists no video'),
-        ('0.mp4 0\ntwo words.mp4 1\n', dict(delimiter=' '), 'has a line in another format'),
-        ('0.mp4,0\n0.mp4,one\n', {}, r'list\.csv has a line in another format'),
-        ('0.mp4,0\n', dict(on_error='ignore'), "on_error must be 'raise' or 'skip'"),
-        ('0.mp4,0\n', dict(num_repeats=0), 'num_repeats must be at least 1, got 0'),
-        ('0.mp4,0\n', dict(pipeline=TRAIN_STEPS), 'the pipeline decodes nothing: VideoRandAug'),
+        (None, {}, FileNotFoundError, r'(?s)list\.csv.*docs/data\.md'),
+        ('', {}, UserError, r'list\.csv lists no video'),
+        ('0.mp4 0\ntwo words.mp4 1\n', dict(delimiter=' '), UserError, 'line in another format'),
+        ('0.mp4,0\n0.mp4,one\n', {}, UserError, r'list\.csv has a line in another format'),
+        ('0.mp4,0\n', dict(on_error='ignore'), ValueError, "must be 'raise' or 'skip'"),
+        ('0.mp4,0\n', dict(num_repeats=0), ValueError, 'num_repeats must be at least 1'),
+        ('0.mp4,0\n', dict(pipeline=TRAIN_STEPS), ValueError, 'decodes nothing: VideoRandAug'),
     ],
 )
-def test_impossible_lists_and_arguments(text, kwargs, message, tmp_path) -> None:
+def test_impossible_lists_and_arguments(text, kwargs, error, message, tmp_path) -> None:
     if text is not None:
         (tmp_path / 'list.csv').write_text(text)
-    with pytest.raises((FileNotFoundError, UserError, ValueError)) as error:
-        video_dataset(tmp_path, 'RepeatAugVideoDataset', **kwargs)
-    assert re.search(message, explain(error.value) or str(error.value))
+    with pytest.raises(error) as found:
+        dataset_of(tmp_path, 'RepeatAugVideoDataset', **kwargs)
+    assert re.search(message, explain(found.value) or str(found.value))
 
 
 def runner_of(dataset) -> SimpleNamespace:
@@ -296,7 +286,7 @@ def runner_of(dataset) -> SimpleNamespace:
 
 
 def test_skipped_videos_of_all_workers_are_counted_and_named(broken, caplog) -> None:
-    dataset = video_dataset(broken, 'RepeatAugVideoDataset', on_error='skip')
+    dataset = dataset_of(broken, 'RepeatAugVideoDataset', on_error='skip')
     collate = FUNCTIONS.get('repeat_pseudo_collate')
     loader = DataLoader(dataset, batch_size=2, num_workers=2, collate_fn=collate)
     assert [len(batch['inputs']) for batch in loader] == [4, 4]
@@ -317,6 +307,6 @@ def test_skipped_videos_of_all_workers_are_counted_and_named(broken, caplog) -> 
 )
 def test_labels_are_in_range(videos, lines, message) -> None:
     (videos / 'list.csv').write_text(lines)
-    dataset = video_dataset(videos)
+    dataset = dataset_of(videos)
     with pytest.raises(UserError, match=message) if message else nullcontext():
         VideoDataHook().before_run(runner_of(dataset))

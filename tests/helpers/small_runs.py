@@ -129,12 +129,11 @@ def build(config: Path, options: dict[str, Any], work_dir: Path) -> Runner:
 
 def leaves(node: Any, path: str = '') -> Iterator[tuple[str, Any]]:
     """Every entry of a nested config with its dotted name."""
+    if isinstance(node, list) and node and isinstance(node[0], dict):
+        node = dict(enumerate(node))
     if isinstance(node, dict):
         for key, value in node.items():
             yield from leaves(value, f'{path}.{key}' if path else key)
-    elif isinstance(node, list) and node and isinstance(node[0], dict):
-        for index, value in enumerate(node):
-            yield from leaves(value, f'{path}.{index}')
     else:
         yield path, node
 
