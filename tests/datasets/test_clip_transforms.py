@@ -28,6 +28,7 @@ def sample(sampler, total_frames: int, start_index: int = 0) -> np.ndarray:
 def test_clips_are_the_authors(golden_video) -> None:
     """Ours of consecutive frames, and mmaction2's of a frame from every part."""
     vectors = golden_video['uniformer_protocol']
+    assert (len(vectors['dense']), len(vectors['uniform'])) == (6, 4)
     for vector in [*vectors['dense'], *vectors['uniform']]:
         config = dict(clip_len=vector['frames'], num_clips=vector['clips'], test_mode=True)
         if 'stride' in vector:
