@@ -1,5 +1,5 @@
 # UniFormer with token labelling (Jiang et al., All Tokens Matter, NeurIPS 2021), as the UniFormer
-# paper uses it (section 5.1). Heads have 32 channels, where the plain network of the same name has 64.
+# paper uses it (section 5.1). Attention heads have 32 channels; those of the plain network have 64.
 model = dict(
     type='uniformer_mm.TokenLabelClassifier',  # MixToken in every training step
     backbone=dict(
@@ -10,7 +10,6 @@ model = dict(
         out_indices=(3,),
         final_norm=True,
     ),
-    neck=None,  # the head pools the tokens, and classifies each of them
     head=dict(
         type='uniformer_mm.TokenLabelHead',
         num_classes=1000,
