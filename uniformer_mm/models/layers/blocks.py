@@ -131,6 +131,8 @@ class GlobalBlock(_Block):
         norm_eps: Epsilon of the LayerNorms. Defaults to 1e-6.
     """
 
+    attention: type[Attention] = Attention
+
     def __init__(
         self,
         dim: int,
@@ -149,7 +151,7 @@ class GlobalBlock(_Block):
         super().__init__(dim, ndim, pos_kernel_size, drop_path, layer_scale, (dim,))
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(dim, norm_eps)
-        self.attn = Attention(dim, head_dim, attn_drop, drop, fused_attn)
+        self.attn = self.attention(dim, head_dim, attn_drop, drop, fused_attn)
         self.norm2 = nn.LayerNorm(dim, norm_eps)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=drop)
 
