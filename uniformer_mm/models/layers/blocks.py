@@ -47,7 +47,11 @@ class _Block(nn.Module):
             self.register_parameter(name, gamma)
 
     def _add(self, x: Tensor, branch: Tensor, gamma: nn.Parameter | None) -> Tensor:
-        return x + self.drop_path(branch if gamma is None else gamma * branch)
+        return x + self.drop_path(self._scale(branch, gamma))
+
+    @staticmethod
+    def _scale(branch: Tensor, gamma: nn.Parameter | None) -> Tensor:
+        return branch if gamma is None else gamma * branch
 
     def _fold(self, mixer_out: nn.Module, mlp_out: nn.Module) -> None:
         """Fold the position residual, and the layer scales into the last layers of the branches."""

@@ -98,7 +98,7 @@ class ShrinkingBlock(GlobalBlock):
             sequence = torch.cat([cls_token, tokens.gather(1, rows), merged], 1)
             sequence, attention, added = self._update(sequence)
             cls_token = sequence[:, :1]
-            tokens = (tokens + added[:, -1:]).scatter(1, rows, sequence[:, 1:-1])
+            tokens = (tokens + added).scatter(1, rows, sequence[:, 1:-1])
             score = score.scatter(1, kept, self._blend(score.gather(1, kept), attention[:, 1:-1]))
         return tokens.transpose(1, 2).unflatten(2, size), cls_token, score
 
@@ -117,15 +117,12 @@ class ShrinkingBlock(GlobalBlock):
         return weights.to(tokens.dtype).unsqueeze(1) @ tokens
 
     def _update(self, sequence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The sequence behind both branches, the class attention and what the branches add."""
+        """The sequence behind both branches, the class attention, what the last token gained."""
         mixed, attention = self.attn(self.norm1(sequence))
-        between = self._add(sequence, mixed, self.gamma_1)
-        hidden = self.mlp(self.norm2(between))
-        if self.gamma_1 is not None:
-            mixed, hidden_scaled = self.gamma_1 * mixed, self.gamma_2 * hidden
-        else:
-            hidden_scaled = hidden
-        return self._add(between, hidden, self.gamma_2), attention, mixed + hidden_scaled
+        mixed = self._scale(mixed, self.gamma_1)
+        sequence = sequence + self.drop_path(mixed)
+        hidden = self._scale(self.mlp(self.norm2(sequence)), self.gamma_2)
+        return sequence + self.drop_path(hidden), attention, mixed[:, -1:] + hidden[:, -1:]
 
 
 def pool_score(score: Tensor, size: torch.Size) -> Tensor:
