@@ -1,6 +1,6 @@
-# ImageNet-1K as the authors' script of XXS reads it: as theirs of XS, with AutoAugment v0 in place of
-# RandAugment. Every image gets one of 25 pairs of operations, each with its own chance. These are
-# timm's, converted: its levels to degrees, ratios, thresholds, offsets, bits and factors.
+# ImageNet-1K as the authors' script of XXS reads it: as theirs of XS, but with AutoAugment v0. Every
+# image gets one of 25 pairs of operations, each with its own chance. They are timm's, whose levels
+# are converted to degrees, ratios, thresholds, offsets, bits and factors.
 _base_ = ['./imagenet_bs512_uniformer_224.py']
 
 # AutoAugment hands nothing down, so each operation is told what lies outside an image (BGR).

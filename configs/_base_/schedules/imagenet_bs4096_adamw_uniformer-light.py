@@ -1,5 +1,5 @@
-# 600 epochs of AdamW at a global batch of 4096: the authors' recipe of XS, and with another rate and
-# decay of XXS.
+# 600 epochs of AdamW at a global batch of 4096: the authors' recipe of XS. XXS has another rate and
+# decay.
 _base_ = ['./imagenet_bs1024_adamw_uniformer.py']
 
 optim_wrapper = dict(
