@@ -1,4 +1,4 @@
-# ImageNet-1K as the authors' script of XXS reads it: as theirs of XS, but with AutoAugment v0. Every
+# ImageNet-1K as the authors' script of XXS reads it: like that of XS, with AutoAugment v0. Every
 # image gets one of 25 pairs of operations, each with its own chance. They are timm's, whose levels
 # are converted to degrees, ratios, thresholds, offsets, bits and factors.
 _base_ = ['./imagenet_bs512_uniformer_224.py']
