@@ -10,15 +10,15 @@ model = dict(
     # Stage 3 has 16 tokens, of which 8 are kept behind its first block.
     backbone=dict(arch='mini', drop_path_rate=0.0),
     head=dict(num_classes=10, in_channels=256),
-    # Most batches stay unmixed: 1,250 steps are too few to learn from mixed ones alone.
+    # Most batches stay unmixed: 2,000 steps are too few to learn from mixed ones alone.
     train_cfg=dict(probs=[0.1, 0.1]),
 )
 train_dataloader = dict(sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True))
 
-# 10 epochs of 125 steps.
+# 16 epochs of 125 steps.
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-param_scheduler = dict(T_max=10, warmup=1, warmup_lr=5e-4, lag=0)
-train_cfg = dict(max_epochs=10, val_interval=2)
+param_scheduler = dict(T_max=16, warmup=1, warmup_lr=5e-4, lag=0)
+train_cfg = dict(max_epochs=16, val_interval=2)
 auto_scale_lr = dict(base_batch_size=32)
 
 # An average over the last hundred steps instead of the last 10,000.

@@ -10,7 +10,7 @@ model = dict(
     # Every block type; four blocks in stage 3 make a hybrid of three windows and one global.
     backbone=dict(arch='mini', drop_path_rate=0.0),
     head=dict(num_classes=10, in_channels=256),
-    # Most batches stay unmixed: 1,250 steps are too few to learn from mixed ones alone.
+    # Most batches stay unmixed: 2,000 steps are too few to learn from mixed ones alone.
     train_cfg=dict(probs=[0.1, 0.1]),
 )
 train_dataloader = dict(
