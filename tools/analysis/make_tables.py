@@ -51,6 +51,12 @@ def giga(model: Mapping[str, Any]) -> str:
     return f'{value:.2f} G' if value < 10 else f'{value:.1f} G'
 
 
+def cost(model: Mapping[str, Any]) -> str:
+    """Our count, and in brackets the published one if there is one."""
+    published = model['Metadata'].get('Published GFLOPs')
+    return giga(model) if published is None else f'{giga(model)} ({published})'
+
+
 def metric(*names: str) -> Callable[[Mapping[str, Any]], str]:
     """A column of published scores; where there are several names, with slashes between."""
 
@@ -82,7 +88,7 @@ def batch_and_rate(model: Mapping[str, Any]) -> str:
 COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'model': lambda model: model['Metadata']['Model'],
     'params': lambda model: f'{model["Metadata"]["Parameters"] / 1e6:.2f} M',
-    'FLOPs (published)': lambda model: f'{giga(model)} ({model["Metadata"]["Published GFLOPs"]})',
+    'FLOPs (published)': cost,
     'config': lambda model: f'[config]({Path(model["Config"]).name})',
     'weights': weights,
     'top-1': metric('Top 1 Accuracy'),
@@ -100,6 +106,7 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'training': lambda m: f'of {m["Metadata"]["Model"][0]}, G' if '32_' in m['Name'] else 'its own',
     'input': part(r'_coco-(\w+)$'),
     'size': part(r'-(\d+)px$'),
+    'crop': part(r'-res(\d+)_'),
     'frames': part(r'_u(\d+)_'),
     'frames x stride': part(r'_(\d+)x(\d+)x1_'),
     'start': lambda model: re.search(r'_(\w+)-pre', model['Name'])[1].upper(),
@@ -200,6 +207,7 @@ IMAGENET = (*HEAD, *COST, 'top-1', *TAIL)
 DETECTION = (*HEAD, 'schedule', *COST, 'box AP', 'mask AP', 'drop path', *TAIL)
 POSE = (*HEAD, 'input', *COST, 'AP', 'AR')
 KINETICS = (*HEAD, 'frames x stride', *COST, 'top-1', 'top-5', 'GPUs x videos', *TAIL)
+LIGHT_KINETICS = (*HEAD, 'frames', 'crop', *COST, 'top-1', 'GPUs x videos', *TAIL)
 SOMETHING = (*HEAD, 'frames', 'start', *COST, 'top-1', 'top-5', 'drop path', *TAIL)
 SMALL_VIDEO = (*HEAD, 'frames x stride', *COST, 'top-1', *TAIL)
 TABLES: dict[str, Table | Tasks] = {
@@ -209,6 +217,7 @@ TABLES: dict[str, Table | Tasks] = {
     'imagenet-token-label': Table('imagenet', '*_token-label_*_in1k', IMAGENET),
     'imagenet-384': Table('imagenet', '*_token-label_*-384px', IMAGENET),
     'mask-rcnn': Table('coco_det', 'mask-rcnn_*-h14_*', DETECTION),
+    'mask-rcnn-light': Table('coco_det', 'mask-rcnn_*-x*', DETECTION),
     'cascade-mask-rcnn': Table('coco_det', 'cascade-*', DETECTION),
     'mask-rcnn-styles': Table('coco_det', 'mask-rcnn_*-s-[!h]*', DETECTION),
     'fpn': Table('ade20k', '*_fpn_*', (*HEAD, *COST, 'mIoU', 'training', *TAIL)),
@@ -221,7 +230,8 @@ TABLES: dict[str, Table | Tasks] = {
         (*POSE, 'AP / AR of mmpose', 'batch, lr', 'drop path', *TAIL),
     ),
     'pose-styles': Table('coco_pose', '*-s-[hw]14-*', (*POSE, 'batch, lr', 'drop path', *TAIL)),
-    'kinetics400': Table('kinetics', '*_kinetics400-*', KINETICS),
+    'kinetics400': Table('kinetics', 'uniformer-[sb]*_kinetics400-*', KINETICS),
+    'kinetics400-light': Table('kinetics', 'uniformer-x*_kinetics400-*', LIGHT_KINETICS),
     'kinetics600': Table('kinetics', '*_kinetics600-*', KINETICS),
     'sthv1': Table('something_something', '*_sthv1-*', SOMETHING),
     'sthv2': Table('something_something', '*_sthv2-*', SOMETHING),
