@@ -257,8 +257,8 @@ def main() -> None:
     print(f'{args.out}: {len(missing) - len(broken)} label maps made')
     if broken:
         raise cli.UserError(
-            f'{len(broken)} of {len(missing)} images cannot be read. Training needs a label map for '
-            'every image: mend them, or take them away:\n  '
+            f'{len(broken)} of {len(missing)} images cannot be read. Training needs a label map '
+            'for every image: mend them, or take them away:\n  '
             + '\n  '.join(f'{image}: {error}' for image, error in broken.items())
         )
 
