@@ -124,9 +124,8 @@ def test_an_interrupted_run_goes_on(make, tmp_path, capsys) -> None:
     assert kept.stat().st_mtime_ns == written
     assert make('--topk', 2) == 0
     message = make('--topk', 3)
-    assert "'topk': 2} , not" not in message
     assert 'holds label maps made with' in message
-    assert "'topk': 3}: give another folder" in message
+    assert message.endswith("'topk': 3}: give another folder.")
 
 
 def test_a_broken_image_is_named_and_the_others_are_done(make, images, tmp_path) -> None:
