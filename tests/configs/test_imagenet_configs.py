@@ -193,11 +193,12 @@ def image_folder(tmp_path_factory) -> Path:
             pixels = rng.integers(0, 256, size, dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f'{i}.JPEG')
             lines.append(f'n01440764/{i}.JPEG {i * 300}')
-            label = torch.stack([torch.rand(5, 18, 18), torch.randint(1000, (5, 18, 18))])
-            maps = root / 'labels/n01440764'
-            maps.mkdir(parents=True, exist_ok=True)
-            torch.save(label.half(), maps / f'{i}.pt')
         (root / 'meta' / f'{split}.txt').write_text('\n'.join(lines) + '\n')
+    maps = root / 'labels/n01440764'
+    maps.mkdir(parents=True)
+    for i in range(4):
+        scores_and_classes = [torch.rand(5, 18, 18), torch.randint(1000, (5, 18, 18)).float()]
+        torch.save(torch.stack(scores_and_classes).half(), maps / f'{i}.pt')
     return root
 
 
