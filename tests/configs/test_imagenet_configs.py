@@ -1,5 +1,8 @@
 """What the ImageNet configs build, and that they train and test; what they say is a recipe."""
 
+import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +13,32 @@ from paper_configs import (
     build_model,
     built_model,
     check_training,
+    learning_rates,
     leaves,
     read_config,
     slow_unless,
     weight_decay,
 )
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 from small_runs import make_runner, stop_workers
 from torch import nn
 
 LEAVES = leaves('imagenet')
 SMALL = 'imagenet/uniformer-small_8xb128_in1k'
+XS, XXS = 'uniformer-xs_8xb512_in1k-224px', 'uniformer-xxs_8xb512_in1k-128px'
+TL, TL_L = (f'uniformer-{size}_token-label_8xb128_in1k' for size in ('small', 'large'))
+TL_384 = 'uniformer-small_token-label_8xb64_in1k-384px'
 # Head dimension, which no shape tells, and the stages with layer scale.
+EVERY_STAGE = {'blocks1', 'blocks2', 'blocks3', 'blocks4'}
 SPECIAL = {
-    'uniformer-tiny_8xb128_in1k': (32, {'blocks1', 'blocks2', 'blocks3', 'blocks4'}),
+    'uniformer-tiny_8xb128_in1k': (32, EVERY_STAGE),
     'uniformer-small-plus_8xb128_in1k': (32, set()),
     'uniformer-base-ls_8xb128_in1k': (64, {'blocks3', 'blocks4'}),
+    **{path.stem: (28, set()) for path in LEAVES if '-xxs_' in path.stem},
+    **{path.stem: (32, set()) for path in LEAVES if '-xs_' in path.stem},
+    **{path.stem: (32, set()) for path in LEAVES if '_token-label_' in path.stem},
+    **{path.stem: (64, set()) for path in LEAVES if '-dim64_' in path.stem},
+    **{path.stem: (64, EVERY_STAGE) for path in LEAVES if '-large_' in path.stem},
 }
 every_leaf = pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
 
@@ -63,19 +76,19 @@ def test_crop_and_erasing_defaults_are_the_recipe() -> None:
 @every_leaf
 def test_weight_decay_of_every_parameter(path) -> None:
     """timm's split for the authors' recipe, OpenMixup's for its own model."""
-    model = built_model(path)
+    model, cfg = built_model(path), read_config(path)
     norms = {
         f'{name}.weight'
         for name, module in model.named_modules()
         if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)
     }
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
-    for name, decay in weight_decay(model, read_config(path)).items():
+    for name, decay in weight_decay(model, cfg).items():
         if 'tiny' in path.stem:
             is_free = name.endswith('.bias') or name in norms or '.pos_embed.' in name
         else:
-            is_free = name.endswith('.bias') or len(shapes[name]) == 1
-        assert decay == (0 if is_free else 0.05), name
+            is_free = name.endswith(('.bias', '.cls_token')) or len(shapes[name]) == 1
+        assert decay == (0 if is_free else cfg.optim_wrapper.optimizer.weight_decay), name
 
 
 def test_weight_decay_group_sizes() -> None:
@@ -83,6 +96,84 @@ def test_weight_decay_group_sizes() -> None:
     decay = weight_decay(built_model(SMALL), read_config(SMALL))
     # Local: DPE, conv1, conv2, attn, fc1, fc2. Global: DPE, qkv, proj, fc1, fc2. 4 embeds, 1 head.
     assert sum(value > 0 for value in decay.values()) == 7 * 6 + 11 * 5 + 4 + 1
+
+
+def timm_rate(t: int, peak: float, length: int, warmup: int, floor: float = 1e-5) -> float:
+    """timm's cosine with warm-up and cool-down at step ``t``."""
+    if t < warmup:
+        return 1e-6 + t * (peak - 1e-6) / warmup
+    return floor + (peak - floor) * (1 + math.cos(math.pi * min(t, length) / length)) / 2
+
+
+@pytest.mark.parametrize(
+    ('name', 'epochs', 'expected'),
+    [
+        # The authors' plain scripts pass the number of the epoch just finished.
+        (XS, 600, lambda epoch: timm_rate(max(epoch - 1, 0), 4e-3, 600, 30)),
+        (XXS, 600, lambda epoch: timm_rate(max(epoch - 1, 0), 3.2e-3, 600, 30)),
+        (TL, 310, lambda epoch: timm_rate(epoch, 1.6e-3, 300, 5)),
+        (TL_L, 310, lambda epoch: timm_rate(epoch, 1.2e-3, 300, 5)),
+        (TL_384, 60, lambda epoch: 5e-6),
+    ],
+)
+def test_learning_rate_of_every_epoch(name, epochs, expected) -> None:
+    cfg = read_config(f'imagenet/{name}')
+    assert cfg.train_cfg.max_epochs == epochs
+    rates = learning_rates(cfg, epochs)
+    assert rates == pytest.approx([expected(epoch) for epoch in range(epochs)], rel=1e-9)
+
+
+def warp(image: Image.Image, *matrix: float) -> Image.Image:
+    """As timm does: ``matrix`` leads from a place in the outcome to one in ``image``."""
+    kind, resample = Image.Transform.AFFINE, Image.Resampling.BICUBIC
+    return image.transform(image.size, kind, matrix, resample, fillcolor=(124, 116, 104))
+
+
+# timm's operations, and what they do with the values of the table.
+OPERATIONS: dict[str, Callable[..., Image.Image]] = {
+    'AutoContrast': ImageOps.autocontrast,
+    'Equalize': ImageOps.equalize,
+    'Invert': ImageOps.invert,
+    'Posterize': lambda image, bits: image.point(lambda v: v >> (8 - bits) << (8 - bits)),
+    'Solarize': lambda image, value: image.point(lambda v: v if v < value else 255 - v),
+    'SolarizeAdd': lambda image, value: image.point(lambda v: v + value if v < 128 else v),
+    'Color': lambda image, factor: ImageEnhance.Color(image).enhance(factor),
+    'Rotate': lambda image, angle: image.rotate(
+        angle, Image.Resampling.BICUBIC, fillcolor=(124, 116, 104)
+    ),
+    'ShearX': lambda image, ratio: warp(image, 1, ratio, 0, 0, 1, 0),
+    'ShearY': lambda image, ratio: warp(image, 1, 0, 0, ratio, 1, 0),
+    'TranslateY': lambda image, ratio: warp(image, 1, 0, 0, 0, 1, ratio * image.height),
+}
+# Those that go one way or the other.
+DIRECTED = ('Rotate', 'ShearX', 'ShearY', 'TranslateY')
+
+
+def test_autoaugment_is_timms() -> None:
+    """The 25 pairs of AutoAugment v0, each operation beside Pillow's with the converted value."""
+    from mmpretrain.registry import TRANSFORMS
+
+    stated = json.loads((Path(__file__).parents[1] / 'data/autoaugment_v0.json').read_text())
+    pairs = read_config(f'imagenet/{XXS}').train_dataloader.dataset.pipeline[3].policies
+    assert len(pairs) == len(stated) == 25
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+    image = coarse.resize((96, 80), Image.Resampling.BICUBIC)
+    np.random.seed(0)
+    for steps, operations in zip(pairs, stated, strict=True):
+        for step, (name, prob, *value) in zip(steps, operations, strict=True):
+            assert step.prob == prob
+            with DefaultScope.overwrite_default_scope('mmpretrain'):
+                transform = TRANSFORMS.build({**step, 'prob': 1.0})
+            signs = (1, -1) if name in DIRECTED and any(value) else (1,)
+            expected = [OPERATIONS[name](image, *[sign * v for v in value]) for sign in signs]
+            seen = set()
+            for _ in range(16):
+                found = transform({'img': np.array(image)[..., ::-1].copy()})['img'][..., ::-1]
+                errors = [np.abs(found - np.float64(picture)).mean() for picture in expected]
+                assert min(errors) < 2, name  # Pillow interpolates otherwise than OpenCV
+                seen.add(int(np.argmin(errors)))
+            assert len(seen) == len(signs), name
 
 
 @pytest.fixture(scope='module')

@@ -13,6 +13,7 @@ from small_runs import build, changed
 # For each the paper's config, and what the model and the optimizer have otherwise than there.
 CHANGES = json.loads((Path(__file__).parents[1] / 'data/mini_changes.json').read_text())
 CLASSIFIER = 'uniformer-mini_1xb32_digits'
+CLASSIFIERS = (CLASSIFIER, 'uniformer-light-mini_1xb32_digits')
 MASK_RCNN = 'mask-rcnn_uniformer-mini-h_fpn_coco-digits'
 POSE = 'td-hm_uniformer-mini_coco-people'
 SOMETHING = 'uniformer-mini_u16_1xb8_sthv2-digits-rgb'
@@ -45,7 +46,7 @@ def test_only_data_size_and_schedule_differ(name) -> None:
         steps = [step.type for step in theirs.pipeline if step.type not in ('RandomFlip', 'Flip')]
         found = [step.type for step in ours.pipeline]
         assert [step for step in found if step != 'RandomFlip'] == steps
-        assert ours.get('ann_file') == theirs.get('ann_file') or name == CLASSIFIER
+        assert ours.get('ann_file') == theirs.get('ann_file') or name in CLASSIFIERS
         assert mini[loader].sampler.type == paper[loader].sampler.type
     assert mini.test_evaluator.get('metric') == paper.test_evaluator.get('metric')
 
@@ -100,7 +101,10 @@ ITERATIONS = {
 BOXES = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
 # Data set and its numbers of samples, batch, options, and what a test gives.
 RUNS = {
-    CLASSIFIER: ('imagenet', (64, 20), 32, EPOCH, {'accuracy/top1', 'accuracy/top5'}),
+    **{
+        name: ('imagenet', (64, 20), 32, EPOCH, {'accuracy/top1', 'accuracy/top5'})
+        for name in CLASSIFIERS
+    },
     **{
         name: (
             'coco',
@@ -131,12 +135,12 @@ def test_trains_and_tests(name, mini_data, classifier, tmp_path) -> None:
             options[f'{split}_evaluator.ann_file'] = str(file)
         if data == 'pose' and split != 'train':
             options[f'{split}_dataloader.dataset.bbox_file'] = str(root / BOXES)
-    if name != CLASSIFIER:
+    if name not in CLASSIFIERS:
         options['model.backbone.init_cfg.checkpoint'] = str(classifier)
     runner = build(CONFIGS / f'mini/{name}.py', options, tmp_path)
     runner.train()
     assert list(tmp_path.glob('*_[12].pth'))
-    if name != CLASSIFIER:
+    if name not in CLASSIFIERS:
         key = 'blocks3.0.attn.qkv.weight'
         start = torch.load(classifier)['state_dict'][f'backbone.{key}']
         trained = runner.model.backbone.get_parameter(key)

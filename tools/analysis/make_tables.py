@@ -105,6 +105,7 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'schedule': lambda model: '3x + MS' if '-3x_' in model['Name'] else '1x',
     'training': lambda m: f'of {m["Metadata"]["Model"][0]}, G' if '32_' in m['Name'] else 'its own',
     'input': part(r'_coco-(\w+)$'),
+    'size': part(r'-(\d+)px$'),
     'crop': part(r'-res(\d+)_'),
     'frames': part(r'_u(\d+)_'),
     'frames x stride': part(r'_(\d+)x(\d+)x1_'),
@@ -121,17 +122,19 @@ class Table:
         folder: Where its metafile is, below ``configs``.
         names: Pattern of the names of its models.
         columns: Names of :data:`COLUMNS`.
+        without: Pattern of names that stand in another table.
     """
 
     folder: str
     names: str
     columns: tuple[str, ...]
+    without: str = ''
 
     def __str__(self) -> str:
         notes: list[str] = []
         rows = []
         for name, model in read_models(self.folder).items():
-            if fnmatch(name, self.names):
+            if fnmatch(name, self.names) and not fnmatch(name, self.without):
                 rows.append([self._cell(model, column, notes) for column in self.columns])
         footnotes = [f'\n[{number}] {note}' for number, note in enumerate(notes, 1)]
         return '\n'.join([*markdown(self.columns, rows), *footnotes])
@@ -200,6 +203,7 @@ class Tasks:
 
 
 HEAD, COST, TAIL = ('model',), ('params', 'FLOPs (published)'), ('config', 'weights')
+IMAGENET = (*HEAD, *COST, 'top-1', *TAIL)
 DETECTION = (*HEAD, 'schedule', *COST, 'box AP', 'mask AP', 'drop path', *TAIL)
 POSE = (*HEAD, 'input', *COST, 'AP', 'AR')
 KINETICS = (*HEAD, 'frames x stride', *COST, 'top-1', 'top-5', 'GPUs x videos', *TAIL)
@@ -208,7 +212,10 @@ SOMETHING = (*HEAD, 'frames', 'start', *COST, 'top-1', 'top-5', 'drop path', *TA
 SMALL_VIDEO = (*HEAD, 'frames x stride', *COST, 'top-1', *TAIL)
 TABLES: dict[str, Table | Tasks] = {
     'tasks': Tasks(),
-    'imagenet': Table('imagenet', '*', (*HEAD, *COST, 'top-1', *TAIL)),
+    'imagenet': Table('imagenet', '*_8xb128_in1k', IMAGENET, without='*_token-label_*'),
+    'imagenet-light': Table('imagenet', '*-x*', (*HEAD, 'size', *COST, 'top-1', *TAIL)),
+    'imagenet-token-label': Table('imagenet', '*_token-label_*_in1k', IMAGENET),
+    'imagenet-384': Table('imagenet', '*_token-label_*-384px', IMAGENET),
     'mask-rcnn': Table('coco_det', 'mask-rcnn_*-h14_*', DETECTION),
     'mask-rcnn-light': Table('coco_det', 'mask-rcnn_*-x*', DETECTION),
     'cascade-mask-rcnn': Table('coco_det', 'cascade-*', DETECTION),
