@@ -123,7 +123,7 @@ class TokenLabelLoss(nn.Module):
         truth, label, tokens = target[..., 0], target[..., 1], target[..., 2:]
         if self.ground_truth:
             agrees = truth.argmax(1, keepdim=True) == label.argmax(1, keepdim=True)
-            label = label.lerp(truth, torch.where(agrees, 0.5, 0.1).to(label))
+            label = label.lerp(truth, 0.1 + 0.4 * agrees.to(label))
         if box is not None:
             share = 1 - box.area / tokens.shape[2]
             label = share * label + (1 - share) * label.flip(0)
