@@ -20,6 +20,7 @@ from paper_configs import (
     weight_decay,
 )
 from PIL import Image, ImageEnhance, ImageOps
+from small_data import make_label_maps
 from small_runs import make_runner, stop_workers
 from torch import nn
 
@@ -194,11 +195,7 @@ def image_folder(tmp_path_factory) -> Path:
             Image.fromarray(pixels).save(folder / f'{i}.JPEG')
             lines.append(f'n01440764/{i}.JPEG {i * 300}')
         (root / 'meta' / f'{split}.txt').write_text('\n'.join(lines) + '\n')
-    maps = root / 'labels/n01440764'
-    maps.mkdir(parents=True)
-    for i in range(4):
-        scores_and_classes = [torch.rand(5, 18, 18), torch.randint(1000, (5, 18, 18)).float()]
-        torch.save(torch.stack(scores_and_classes).half(), maps / f'{i}.pt')
+    make_label_maps(root / 'train', root / 'labels', num_classes=1000)
     return root
 
 
