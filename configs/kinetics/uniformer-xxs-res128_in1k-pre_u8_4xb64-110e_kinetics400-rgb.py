@@ -6,6 +6,11 @@ _base_ = [
 ]
 
 # 4 GPUs x 64 = 256 videos a step, of two clips each; lr = 4e-4.
-model = dict(backbone=dict(layer_scale_init_value=0.1))
+model = dict(
+    backbone=dict(
+        layer_scale_init_value=0.1,
+        init_cfg=dict(allow_new_layer_scale=True),
+    )
+)
 train_dataloader = dict(batch_size=64)
 randomness = dict(seed=66666)

@@ -9,7 +9,10 @@ _base_ = [
 model = dict(
     backbone=dict(
         layer_scale_init_value=0.1,
-        init_cfg=dict(checkpoint='weights/uniformer_xxs_160_in1k.pth'),
+        init_cfg=dict(
+            checkpoint='weights/uniformer_xxs_160_in1k.pth',
+            allow_new_layer_scale=True,
+        ),
     )
 )
 train_dataloader = dict(batch_size=64)
