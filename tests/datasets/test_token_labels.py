@@ -11,6 +11,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 from paper_configs import read_config
 from PIL import Image
+from small_data import make_label_maps
 from torch.utils.data import Dataset
 
 from uniformer_mm.errors import UserError
@@ -26,11 +27,6 @@ def mmpretrain() -> None:
         yield
 
 
-def save(label: object, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(label, path)
-
-
 @pytest.fixture
 def folders(tmp_path) -> Path:
     """Images in folders as of ImageNet, and their label maps."""
@@ -38,8 +34,7 @@ def folders(tmp_path) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new('RGB', (50, 40), 'green').save(path)
-        label = torch.rand(2, 5, 3, 3).half()
-        save(label, tmp_path / 'maps' / path.parent.name / f'{path.stem}.pt')
+    make_label_maps(tmp_path / 'train', tmp_path / 'maps', num_classes=2)
     return tmp_path
 
 
@@ -94,7 +89,7 @@ WRONG = {
 @pytest.mark.parametrize(('label', 'message'), WRONG.values(), ids=WRONG)
 def test_wrong_maps_are_refused(label, message, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    save(label, tmp_path / 'map.pt')
+    torch.save(label, tmp_path / 'map.pt')
     load = TRANSFORMS.build(dict(type='uniformer_mm.LoadTokenLabel', num_classes=10))
     with pytest.raises(UserError, match=f'map.pt {message}'):
         load(dict(token_label_path='map.pt'))
@@ -102,7 +97,7 @@ def test_wrong_maps_are_refused(label, message, tmp_path, monkeypatch) -> None:
 
 
 def test_a_map_that_was_cut_off_is_refused(tmp_path) -> None:
-    save(GOOD, tmp_path / 'map.pt')
+    torch.save(GOOD, tmp_path / 'map.pt')
     content = (tmp_path / 'map.pt').read_bytes()
     load = TRANSFORMS.build(dict(type='uniformer_mm.LoadTokenLabel', num_classes=10))
     for length in (0, len(content) // 2):
@@ -243,7 +238,7 @@ def test_the_pipeline_of_the_configs(folders, name) -> None:
     sample = pickle.loads(pickle.dumps(dataset[0]))  # as a worker sends it
     assert sample['inputs'].shape == (3, int(name), int(name))
     data = sample['data_samples']
-    assert data.token_label.shape == (2, 5, 3, 3)
+    assert data.token_label.shape == (2, 5, 6, 6)
     assert data.crop_box.shape == (4,)
     assert ((data.crop_box >= 0) & (data.crop_box <= 1)).all()
     tests = Compose(cfg.test_dataloader.dataset.pipeline)
