@@ -59,8 +59,16 @@ MODELS = LazyRegistry(
     Float32RoIExtractor='models.roi_extractors',
     LightClsHead='models.heads.light',
     LightHead3D='models.heads.light3d',
+    TokenLabelClassifier='models.classifiers.token_label',
+    TokenLabelHead='models.heads.token_label',
 )
-TRANSFORMS = LazyRegistry(ROOT_TRANSFORMS)
+TRANSFORMS = LazyRegistry(
+    ROOT_TRANSFORMS,
+    LoadTokenLabel='datasets.transforms.token_labels',
+    TokenLabelFlip='datasets.transforms.token_labels',
+    TokenLabelRandAugment='datasets.transforms.token_labels',
+    TokenLabelRandomResizedCrop='datasets.transforms.token_labels',
+)
 DATA_SAMPLERS = LazyRegistry(ROOT_DATA_SAMPLERS)
 DATASETS = LazyRegistry(
     ROOT_DATASETS,
@@ -68,6 +76,8 @@ DATASETS = LazyRegistry(
     RepeatAugVideoDataset='datasets.clips',
     ReportingRawframeDataset='datasets.clips',
     ReportingVideoDataset='datasets.clips',
+    TokenLabelDataset='datasets.token_labels',
+    TokenLabelImageNet='datasets.token_labels',
 )
 HOOKS = LazyRegistry(ROOT_HOOKS)
 MODEL_WRAPPERS = LazyRegistry(ROOT_MODEL_WRAPPERS)

@@ -30,6 +30,7 @@ pytest.importorskip('mmdet')
 LEAVES = leaves('coco_det')
 MASK = 'coco_det/mask-rcnn_uniformer-s-h14_fpn_amp-1x_coco'
 MASK_3X = 'coco_det/mask-rcnn_uniformer-s-h14_fpn_amp-ms-crop-3x_coco'
+MASK_XXS = 'coco_det/mask-rcnn_uniformer-xxs_fpn_1x_coco'
 CASCADE = 'coco_det/cascade-mask-rcnn_uniformer-s-h14_fpn_4conv1fc-giou_amp-ms-crop-3x_coco'
 
 
@@ -79,6 +80,21 @@ def test_weight_decay_of_every_parameter(name, num_free) -> None:
 
 
 @pytest.mark.parametrize(
+    ('name', 'num_free', 'num_all'),
+    [(MASK_XXS, 82, 283), (MASK_XXS.replace('xxs', 'xs'), 94, 327)],
+)
+def test_weight_decay_of_light_networks(name, num_free, num_all) -> None:
+    """The BatchNorms of their stem are not free: "norm" is no part of their names."""
+    model = built_model(name)
+    decay = weight_decay(model, read_config(name))
+    free = {key for key, value in decay.items() if value == 0}
+    stem = {key for key in decay if key.startswith('backbone.patch_embed1.')}
+    assert free == norms_of_backbone(model) - stem
+    assert (len(free), len(list(model.backbone.parameters()))) == (num_free, num_all)
+    assert decay['backbone.cls_token'] == 0.05
+
+
+@pytest.mark.parametrize(
     ('name', 'epochs', 'steps'),
     [(MASK, 12, (8, 11)), (MASK_3X, 36, (27, 33)), (CASCADE, 36, (27, 33))],
 )
@@ -118,7 +134,7 @@ def test_multi_scale_policy_at_work() -> None:
 
 
 @pytest.mark.parametrize(
-    'name', slow_unless({Path(MASK).stem}, [MASK, MASK.replace('-s-', '-b-'), CASCADE])
+    'name', slow_unless({Path(MASK).stem}, [MASK, MASK.replace('-s-', '-b-'), MASK_XXS, CASCADE])
 )
 def test_gradients_reach_every_parameter(name) -> None:
     from mmdet.testing import demo_mm_inputs

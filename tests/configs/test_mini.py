@@ -8,11 +8,15 @@ import pytest
 import torch
 from paper_configs import CONFIGS, leaves, read_config, slow_unless
 from paper_configs import build as build_module
+from small_data import make_label_maps
 from small_runs import build, changed
 
 # For each the paper's config, and what the model and the optimizer have otherwise than there.
 CHANGES = json.loads((Path(__file__).parents[1] / 'data/mini_changes.json').read_text())
 CLASSIFIER = 'uniformer-mini_1xb32_digits'
+TOKEN_LABEL = 'uniformer-mini_token-label_1xb32_digits'
+CLASSIFIERS = (CLASSIFIER, TOKEN_LABEL, 'uniformer-light-mini_1xb32_digits')
+FLIPS = ('RandomFlip', 'Flip', 'uniformer_mm.TokenLabelFlip')
 MASK_RCNN = 'mask-rcnn_uniformer-mini-h_fpn_coco-digits'
 POSE = 'td-hm_uniformer-mini_coco-people'
 SOMETHING = 'uniformer-mini_u16_1xb8_sthv2-digits-rgb'
@@ -42,10 +46,10 @@ def test_only_data_size_and_schedule_differ(name) -> None:
     assert end == length + (last.type == 'PolyLR')  # which reaches its end one iteration early
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         ours, theirs = mini[loader].dataset, paper[loader].dataset
-        steps = [step.type for step in theirs.pipeline if step.type not in ('RandomFlip', 'Flip')]
+        steps = [step.type for step in theirs.pipeline if step.type not in FLIPS]
         found = [step.type for step in ours.pipeline]
         assert [step for step in found if step != 'RandomFlip'] == steps
-        assert ours.get('ann_file') == theirs.get('ann_file') or name == CLASSIFIER
+        assert ours.get('ann_file') == theirs.get('ann_file') or name in CLASSIFIERS
         assert mini[loader].sampler.type == paper[loader].sampler.type
     assert mini.test_evaluator.get('metric') == paper.test_evaluator.get('metric')
 
@@ -100,7 +104,10 @@ ITERATIONS = {
 BOXES = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
 # Data set and its numbers of samples, batch, options, and what a test gives.
 RUNS = {
-    CLASSIFIER: ('imagenet', (64, 20), 32, EPOCH, {'accuracy/top1', 'accuracy/top5'}),
+    **{
+        name: ('imagenet', (64, 20), 32, EPOCH, {'accuracy/top1', 'accuracy/top5'})
+        for name in CLASSIFIERS
+    },
     **{
         name: (
             'coco',
@@ -131,12 +138,15 @@ def test_trains_and_tests(name, mini_data, classifier, tmp_path) -> None:
             options[f'{split}_evaluator.ann_file'] = str(file)
         if data == 'pose' and split != 'train':
             options[f'{split}_dataloader.dataset.bbox_file'] = str(root / BOXES)
-    if name != CLASSIFIER:
+    if name == TOKEN_LABEL:
+        make_label_maps(root / 'train', tmp_path / 'labels', num_classes=10)
+        options['train_dataloader.dataset.label_root'] = str(tmp_path / 'labels')
+    if name not in CLASSIFIERS:
         options['model.backbone.init_cfg.checkpoint'] = str(classifier)
     runner = build(CONFIGS / f'mini/{name}.py', options, tmp_path)
     runner.train()
     assert list(tmp_path.glob('*_[12].pth'))
-    if name != CLASSIFIER:
+    if name not in CLASSIFIERS:
         key = 'blocks3.0.attn.qkv.weight'
         start = torch.load(classifier)['state_dict'][f'backbone.{key}']
         trained = runner.model.backbone.get_parameter(key)

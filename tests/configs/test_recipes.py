@@ -95,9 +95,9 @@ def test_recipe(path) -> None:
 
 def test_initial_weights_can_be_fetched() -> None:
     """Released files are named; those that a program cannot fetch are expected in ``weights/``."""
-    starts = {
-        read_config(path).model.backbone.get('init_cfg', {}).get('checkpoint') for path in LEAVES
-    }
+    cfgs = [read_config(path) for path in LEAVES]
+    starts = {cfg.model.backbone.get('init_cfg', {}).get('checkpoint') for cfg in cfgs}
+    starts |= {cfg.load_from for cfg in cfgs}
     for start in starts - {None}:
         resolved = resolve(start)
         assert resolved.startswith('https://') or resolved == f'weights/{Path(start).name}'
@@ -177,11 +177,14 @@ def test_every_table_stands_somewhere() -> None:
 
 FAST = {
     'uniformer-small-plus_8xb128_in1k',
+    'uniformer-xxs_8xb512_in1k-128px',
+    'uniformer-large_token-label_8xb128_in1k',
     'mask-rcnn_uniformer-s-h14_fpn_amp-1x_coco',
     'uniformer-s-h14_fpn_8xb4-80k_ade20k-512x512',
     'uniformer-s-h32_upernet_8xb2-160k_ade20k-512x512',
     'td-hm_uniformer-s-w14-8xb128-210e_coco-384x288',
     'uniformer-small_in1k-pre_16x4x1_8xb4-110e_kinetics400-rgb',
+    'uniformer-xxs-res128_in1k-pre_u4_8xb32-110e_kinetics400-rgb',
     'uniformer-base_k600-pre_u16_8xb5-60e_sthv1-rgb',
 }
 
@@ -200,7 +203,7 @@ def test_blocks(path) -> None:
     rates = drop_rates(model)
     last = len(rates) - 1
     assert rates == pytest.approx([cfg.drop_path_rate * i / last for i in range(len(rates))])
-    assert len(rates) in (18, 20, 40)
+    assert len(rates) in (17, 18, 20, 40, 46)
     window, depth = cfg.get('window_size', 14), len(model.blocks3)
     assert [block.window_size for block in model.blocks3] == {
         'global': [0] * depth,
@@ -218,9 +221,11 @@ def test_parameters_and_cost(path) -> None:
     assert sum(c.macs for name, c in cost.modules.items() if '.' not in name) == cost.macs
     macs = cost.macs * (views_of(cfg) if cfg.default_scope == 'mmaction' else 1)
     assert macs == meta['FLOPs']
-    # Where the published count is another one, an erratum says why.
-    published = pytest.approx(meta['Published GFLOPs'], rel=0.01)
-    assert macs / 1e9 == published or 'FLOPs' in meta['Errata']
+    # Where the published count is another one, and not only rounded, an erratum says why.
+    published = meta.get('Published GFLOPs', macs / 1e9)
+    rounding = 0.5 * 0.1 ** len(str(published).partition('.')[2])
+    agrees = macs / 1e9 == pytest.approx(published, rel=0.01, abs=rounding)
+    assert agrees or 'FLOPs' in meta['Errata']
 
 
 def test_the_odd_published_cost_is_that_of_windows() -> None:

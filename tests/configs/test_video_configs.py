@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from paper_configs import build as build_module
 from paper_configs import (
     built_model,
     learning_rates,
@@ -15,10 +16,14 @@ from paper_configs import (
 )
 from small_runs import build
 
+from uniformer_mm import UniFormerLight
+
 pytest.importorskip('mmaction')
 
 LEAVES = leaves('kinetics', 'something_something', 'ucf101', 'hmdb51')
 SMALL = 'kinetics/uniformer-small_in1k-pre_16x4x1_8xb4-110e_kinetics400-rgb'
+LIGHT = 'kinetics/uniformer-xxs-res128_in1k-pre_u4_8xb32-110e_kinetics400-rgb'
+TINY = dict(depths=(1, 1, 1, 1), embed_dims=(16, 16, 32, 32), head_dim=16)
 
 
 def sampler_of(pipeline: list[dict]) -> dict:
@@ -26,13 +31,38 @@ def sampler_of(pipeline: list[dict]) -> dict:
     return sampler
 
 
-def test_only_matrices_and_kernels_decay() -> None:
-    """The position convolutions among them, as in the authors' runs."""
-    model = built_model(SMALL)
-    decay = weight_decay(model, read_config(SMALL))
-    for name, parameter in model.named_parameters():
-        assert decay[name] == (0.05 if parameter.ndim > 1 else 0), name
-    assert decay['backbone.blocks4.0.pos_embed.weight'] == 0.05
+@pytest.mark.parametrize(('name', 'full'), [(SMALL, 0.05), (LIGHT, 0.1)])
+def test_only_what_has_two_axes_decays(name, full) -> None:
+    """As in the authors' runs, position convolutions, class token and wide layer scales do."""
+    model = built_model(name)
+    decay = weight_decay(model, read_config(name))
+    for key, parameter in model.named_parameters():
+        assert decay[key] == (full if parameter.ndim > 1 else 0), key
+    assert decay['backbone.blocks4.0.pos_embed.weight'] == full
+    if name == LIGHT:
+        assert decay['backbone.cls_token'] == decay['backbone.blocks1.0.gamma_1'] == full
+        assert decay['backbone.blocks3.0.gamma_1'] == 0
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in LEAVES if '-x' in path.stem], ids=lambda path: path.stem
+)
+def test_light_networks_start_from_images(path, tmp_path) -> None:
+    """Kernels are repeated in time; where there is layer scale it is new."""
+    file, cfg = tmp_path / 'images.pth', read_config(path).model.backbone
+    images = UniFormerLight(cfg.arch, **TINY, out_indices=(3,), final_norm=True)
+    torch.save(images.state_dict(), file)
+    cfg.update(TINY)
+    cfg.init_cfg.checkpoint = str(file)
+    clips = build_module(cfg, 'mmaction')
+    clips.init_weights()
+    for name, weight in images.state_dict().items():
+        found = clips.state_dict()[name]
+        expected = found.sum(2) if found.ndim == 5 and weight.ndim == 4 else found
+        torch.testing.assert_close(expected, weight)
+    gammas = [parameter for name, parameter in clips.named_parameters() if 'gamma' in name]
+    assert len(gammas) == (8 if 'layer_scale_init_value' in cfg else 0)
+    assert all((gamma == 0.1).all() for gamma in gammas)
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
@@ -113,9 +143,7 @@ def test_trains_and_tests(path, mini_data, tmp_path) -> None:
         ('sthv2', 'rawframes', 'img') if frames else ('kinetics400', 'videos', 'video')
     )
     options = {
-        'model.backbone.depths': (1, 1, 1, 1),
-        'model.backbone.embed_dims': (16, 16, 32, 32),
-        'model.backbone.head_dim': 16,
+        **{f'model.backbone.{key}': value for key, value in TINY.items()},
         'model.backbone.init_cfg': None,
         'model.cls_head.in_channels': 32,
         'optim_wrapper': dict(
@@ -130,6 +158,7 @@ def test_trains_and_tests(path, mini_data, tmp_path) -> None:
         'val_dataloader.batch_size': 2,
         'default_hooks.logger.interval': 1,
     }
+    side = cfg.val_dataloader.dataset.pipeline[-3].crop_size
     for split in ('train', 'val', 'test'):
         loader = f'{split}_dataloader'
         part = 'train' if split == 'train' else 'val'
@@ -144,7 +173,7 @@ def test_trains_and_tests(path, mini_data, tmp_path) -> None:
         for number, step in enumerate(cfg[loader].dataset.pipeline):
             place = f'{loader}.dataset.pipeline.{number}'
             if 'scale' in step:
-                options[f'{place}.scale'] = tuple(32 if x == 224 else x for x in step.scale)
+                options[f'{place}.scale'] = tuple(32 if x == side else x for x in step.scale)
             if 'crop_size' in step:
                 options[f'{place}.crop_size'] = 32
     runner = build(path, options, tmp_path)

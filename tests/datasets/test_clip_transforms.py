@@ -41,6 +41,18 @@ def test_clips_are_the_authors(golden_video) -> None:
         assert found.tolist() == expected
 
 
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_a_uniform_clip_has_a_frame_of_every_part(test_mode) -> None:
+    """And none behind the last, at which the authors' sampler for short clips stops."""
+    for clip_len, total in itertools.product((4, 8, 16, 32), range(1, 130)):
+        config = dict(type='mmaction.UniformSample', clip_len=clip_len, test_mode=test_mode)
+        (frames,) = sample(TRANSFORMS.build(config), total)
+        borders = np.round((total - 1) / clip_len * np.arange(clip_len + 1))
+        assert (borders[:-1] <= frames).all()
+        assert (frames <= borders[1:]).all()
+        assert frames.max() < total
+
+
 def test_dense_training_starts_anywhere_a_clip_fits() -> None:
     starts = np.array([sample(DenseClipSample(16, 4), 264)[0] for _ in range(3000)])
     assert (starts.min(), starts[:, 0].max()) == (0, 199)

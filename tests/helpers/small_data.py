@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from mini.clips import RATE
 from mini.coco_files import CocoFile
 from mini.digits import FOLDERS
@@ -96,6 +97,15 @@ def make_ade(root: Path, numbers: tuple[int, int, int] = (1, 150, 255)) -> Path:
             Image.fromarray(pixels).save(images / f'{i}.jpg')
             Image.fromarray(label).save(annotations / f'{i}.png')
     return root
+
+
+def make_label_maps(images: Path, out: Path, num_classes: int) -> None:
+    """Write a random map of the five likeliest classes for every image below ``images``."""
+    for image in images.glob('*/*'):
+        scores_and_classes = [torch.rand(5, 6, 6), torch.randint(num_classes, (5, 6, 6)).float()]
+        path = out / image.parent.name / f'{image.stem}.pt'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(torch.stack(scores_and_classes).half(), path)
 
 
 def moving_bar(count: int, shape: tuple[int, int] = (48, 64), seed: int = 0) -> np.ndarray:

@@ -51,6 +51,12 @@ def giga(model: Mapping[str, Any]) -> str:
     return f'{value:.2f} G' if value < 10 else f'{value:.1f} G'
 
 
+def cost(model: Mapping[str, Any]) -> str:
+    """Our count, and in brackets the published one if there is one."""
+    published = model['Metadata'].get('Published GFLOPs')
+    return giga(model) if published is None else f'{giga(model)} ({published})'
+
+
 def metric(*names: str) -> Callable[[Mapping[str, Any]], str]:
     """A column of published scores; where there are several names, with slashes between."""
 
@@ -82,7 +88,7 @@ def batch_and_rate(model: Mapping[str, Any]) -> str:
 COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'model': lambda model: model['Metadata']['Model'],
     'params': lambda model: f'{model["Metadata"]["Parameters"] / 1e6:.2f} M',
-    'FLOPs (published)': lambda model: f'{giga(model)} ({model["Metadata"]["Published GFLOPs"]})',
+    'FLOPs (published)': cost,
     'config': lambda model: f'[config]({Path(model["Config"]).name})',
     'weights': weights,
     'top-1': metric('Top 1 Accuracy'),
@@ -99,6 +105,8 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'schedule': lambda model: '3x + MS' if '-3x_' in model['Name'] else '1x',
     'training': lambda m: f'of {m["Metadata"]["Model"][0]}, G' if '32_' in m['Name'] else 'its own',
     'input': part(r'_coco-(\w+)$'),
+    'size': part(r'-(\d+)px$'),
+    'crop': part(r'-res(\d+)_'),
     'frames': part(r'_u(\d+)_'),
     'frames x stride': part(r'_(\d+)x(\d+)x1_'),
     'start': lambda model: re.search(r'_(\w+)-pre', model['Name'])[1].upper(),
@@ -114,17 +122,19 @@ class Table:
         folder: Where its metafile is, below ``configs``.
         names: Pattern of the names of its models.
         columns: Names of :data:`COLUMNS`.
+        without: Pattern of names that stand in another table.
     """
 
     folder: str
     names: str
     columns: tuple[str, ...]
+    without: str = ''
 
     def __str__(self) -> str:
         notes: list[str] = []
         rows = []
         for name, model in read_models(self.folder).items():
-            if fnmatch(name, self.names):
+            if fnmatch(name, self.names) and not fnmatch(name, self.without):
                 rows.append([self._cell(model, column, notes) for column in self.columns])
         footnotes = [f'\n[{number}] {note}' for number, note in enumerate(notes, 1)]
         return '\n'.join([*markdown(self.columns, rows), *footnotes])
@@ -193,15 +203,21 @@ class Tasks:
 
 
 HEAD, COST, TAIL = ('model',), ('params', 'FLOPs (published)'), ('config', 'weights')
+IMAGENET = (*HEAD, *COST, 'top-1', *TAIL)
 DETECTION = (*HEAD, 'schedule', *COST, 'box AP', 'mask AP', 'drop path', *TAIL)
 POSE = (*HEAD, 'input', *COST, 'AP', 'AR')
 KINETICS = (*HEAD, 'frames x stride', *COST, 'top-1', 'top-5', 'GPUs x videos', *TAIL)
+LIGHT_KINETICS = (*HEAD, 'frames', 'crop', *COST, 'top-1', 'GPUs x videos', *TAIL)
 SOMETHING = (*HEAD, 'frames', 'start', *COST, 'top-1', 'top-5', 'drop path', *TAIL)
 SMALL_VIDEO = (*HEAD, 'frames x stride', *COST, 'top-1', *TAIL)
 TABLES: dict[str, Table | Tasks] = {
     'tasks': Tasks(),
-    'imagenet': Table('imagenet', '*', (*HEAD, *COST, 'top-1', *TAIL)),
+    'imagenet': Table('imagenet', '*_8xb128_in1k', IMAGENET, without='*_token-label_*'),
+    'imagenet-light': Table('imagenet', '*-x*', (*HEAD, 'size', *COST, 'top-1', *TAIL)),
+    'imagenet-token-label': Table('imagenet', '*_token-label_*_in1k', IMAGENET),
+    'imagenet-384': Table('imagenet', '*_token-label_*-384px', IMAGENET),
     'mask-rcnn': Table('coco_det', 'mask-rcnn_*-h14_*', DETECTION),
+    'mask-rcnn-light': Table('coco_det', 'mask-rcnn_*-x*', DETECTION),
     'cascade-mask-rcnn': Table('coco_det', 'cascade-*', DETECTION),
     'mask-rcnn-styles': Table('coco_det', 'mask-rcnn_*-s-[!h]*', DETECTION),
     'fpn': Table('ade20k', '*_fpn_*', (*HEAD, *COST, 'mIoU', 'training', *TAIL)),
@@ -214,7 +230,8 @@ TABLES: dict[str, Table | Tasks] = {
         (*POSE, 'AP / AR of mmpose', 'batch, lr', 'drop path', *TAIL),
     ),
     'pose-styles': Table('coco_pose', '*-s-[hw]14-*', (*POSE, 'batch, lr', 'drop path', *TAIL)),
-    'kinetics400': Table('kinetics', '*_kinetics400-*', KINETICS),
+    'kinetics400': Table('kinetics', 'uniformer-[sb]*_kinetics400-*', KINETICS),
+    'kinetics400-light': Table('kinetics', 'uniformer-x*_kinetics400-*', LIGHT_KINETICS),
     'kinetics600': Table('kinetics', '*_kinetics600-*', KINETICS),
     'sthv1': Table('something_something', '*_sthv1-*', SOMETHING),
     'sthv2': Table('something_something', '*_sthv2-*', SOMETHING),

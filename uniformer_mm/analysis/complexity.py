@@ -82,7 +82,8 @@ def count_complexity(model: nn.Module, forward: Forward, device: str = 'meta') -
         3.63
     """
     params, trainable = _num_params(model), _num_params(model, trainable=True)
-    model = copy.deepcopy(model).to(device).eval()
+    # The counter follows gradients even where there are none, and fails at a parameter's view.
+    model = copy.deepcopy(model).to(device).eval().requires_grad_(False)
     counter = FlopCounterMode(display=False)
     begun: dict[str, list[int]] = {}
     macs: dict[str, int] = {}

@@ -30,6 +30,7 @@ def load_backbone(
     head_dim: int | None = None,
     adapt_stem: bool = False,
     inflate: str | None = None,
+    allow_new_layer_scale: bool = False,
 ) -> None:
     """Load a checkpoint of any layout into a backbone; nothing may be left over.
 
@@ -60,6 +61,8 @@ def load_backbone(
             Defaults to False.
         inflate: How the kernels of an image network are inflated for clips: ``'average'`` or
             ``'center'``. Defaults to None, which is the original's ``'average'``.
+        allow_new_layer_scale: Let the layer scale of a file that has none keep its initial value.
+            Defaults to False, since a small one switches off what the file has learnt.
 
     Raises:
         CheckpointError: If the file cannot be read, does not fit, or was trained with another
@@ -86,7 +89,10 @@ def load_backbone(
         key
         for key in own
         if key not in state
-        and (key.endswith('.num_batches_tracked') or family.may_keep_initial(key, weights.backbone))
+        and (
+            key.endswith('.num_batches_tracked')
+            or family.may_keep_initial(key, weights.backbone, allow_new_layer_scale)
+        )
     ]
     state.update((key, own[key]) for key in kept)
 

@@ -1,4 +1,13 @@
 from .backbones import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from .data_preprocessors import BatchMixFlip
+from .losses import TokenLabelLoss, TokenLabelTarget
 
-__all__ = ['BatchMixFlip', 'UniFormer', 'UniFormer3D', 'UniFormerLight', 'UniFormerLight3D']
+__all__ = [
+    'BatchMixFlip',
+    'TokenLabelLoss',
+    'TokenLabelTarget',
+    'UniFormer',
+    'UniFormer3D',
+    'UniFormerLight',
+    'UniFormerLight3D',
+]

@@ -19,6 +19,7 @@ from ..weights import Weights
 # Parts that a file need not have: there are none in classification or in joint attention. A file
 # that has one of them must have all.
 _LATER_PARTS = (r'norm[1-4]\.', r'blocks\d\.\d+\.t_(attn|norm)\.')
+_LAYER_SCALE = r'blocks\d\.\d+\.gamma_'
 
 
 def recognises(state: Iterable[str]) -> bool:
@@ -39,9 +40,10 @@ def openmixup_to_official(key: str) -> str:
     return re.sub(r'^norm3\.', 'norm.', key)
 
 
-def may_keep_initial(key: str, file: Iterable[str]) -> bool:
+def may_keep_initial(key: str, file: Iterable[str], new_layer_scale: bool = False) -> bool:
     """Whether a model entry that the file lacks may stay as it was initialised."""
-    parts = (part for part in _LATER_PARTS if not any(re.match(part, name) for name in file))
+    later = (*_LATER_PARTS, _LAYER_SCALE) if new_layer_scale else _LATER_PARTS
+    parts = (part for part in later if not any(re.match(part, name) for name in file))
     return any(re.match(part, key) for part in parts)
 
 
@@ -122,7 +124,8 @@ def hints(
         yield (
             f'The model has layer scale in stages {ours} (0-based), the file in {theirs}. The '
             'missing gammas would stay near zero and switch those branches off: build the '
-            f'backbone with {remedy}.'
+            f'backbone with {remedy}, or accept that with init_cfg=dict(..., '
+            'allow_new_layer_scale=True).'
         )
     if model_arch.in_channels != file_arch.in_channels:
         yield (

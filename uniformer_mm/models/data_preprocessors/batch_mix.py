@@ -11,6 +11,8 @@ from torch import Tensor
 
 from uniformer_mm.registry import MODELS
 
+from ..batch_box import BatchBox
+
 
 @MODELS.register_module()
 class BatchMixFlip:
@@ -59,25 +61,14 @@ class BatchMixFlip:
             return imgs, batch_data_samples
         labels = torch.cat([sample.gt_label for sample in batch_data_samples]).to(imgs.device)
         targets = F.one_hot(labels, self.num_classes).to(imgs.dtype)
-        partners = imgs.flip(0)
         if np.random.rand() < self.cutmix_prob:
-            top, bottom, left, right = self._box(*imgs.shape[-2:])
-            imgs = imgs.clone()
-            imgs[..., top:bottom, left:right] = partners[..., top:bottom, left:right]
-            share = 1 - (bottom - top) * (right - left) / (imgs.shape[-2] * imgs.shape[-1])
+            box = BatchBox.random(*imgs.shape[-2:], self.cutmix_alpha)
+            imgs = box.exchange(imgs)
+            share = 1 - box.area / (imgs.shape[-2] * imgs.shape[-1])
         else:
             share = np.random.beta(self.mixup_alpha, self.mixup_alpha)
-            imgs = share * imgs + (1 - share) * partners
+            imgs = share * imgs + (1 - share) * imgs.flip(0)
         targets = share * targets + (1 - share) * targets.flip(0)
         for sample, target in zip(batch_data_samples, targets, strict=True):
             sample.set_gt_label(target)
         return imgs, batch_data_samples
-
-    def _box(self, img_h: int, img_w: int) -> tuple[int, int, int, int]:
-        """Top, bottom, left and right of CutMix's box, cut at the borders."""
-        side = np.sqrt(1 - np.random.beta(self.cutmix_alpha, self.cutmix_alpha))
-        edges = []
-        for length in (img_h, img_w):
-            center, half = np.random.randint(length), int(length * side) // 2
-            edges += [max(center - half, 0), min(center + half, length)]
-        return tuple(edges)

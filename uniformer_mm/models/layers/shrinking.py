@@ -8,6 +8,7 @@ results, so that blocks have no state.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -41,7 +42,8 @@ class ClassAttention(Attention):
         """
         q, k, v = self._heads(x)
         dtype = torch.promote_types(q.dtype, torch.float32)
-        with torch.autocast(x.device.type, enabled=False):
+        # The meta device, on which costs are counted, knows no autocast.
+        with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
             # (B, heads, 1, C/heads) @ (B, heads, C/heads, N) -> (B, heads, 1, N) -> (B, N)
             logits = (q[:, :, :1] * self.scale).to(dtype) @ k.to(dtype).transpose(-2, -1)
             attention = logits.softmax(-1).mean(1).squeeze(1)

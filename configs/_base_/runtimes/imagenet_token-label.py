@@ -1,0 +1,3 @@
+_base_ = ['./imagenet.py']
+
+randomness = dict(seed=42)

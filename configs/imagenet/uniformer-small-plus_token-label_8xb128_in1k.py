@@ -1,0 +1,5 @@
+_base_ = ['./uniformer-small_token-label_8xb128_in1k.py']
+
+# S-dagger: overlapping convolutions for patches, head width 32.
+# 8 GPUs x 128 = 1024 images a step, lr = 1.6e-3 whatever the batch.
+model = dict(backbone=dict(arch='small_plus'))

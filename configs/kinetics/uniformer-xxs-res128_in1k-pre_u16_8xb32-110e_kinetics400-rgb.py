@@ -1,0 +1,11 @@
+_base_ = [
+    '../_base_/models/uniformer3d_light.py',
+    '../_base_/datasets/kinetics400_u16_res128.py',
+    '../_base_/schedules/kinetics_110e_adamw_light.py',
+    '../_base_/runtimes/kinetics400.py',
+]
+
+# 8 GPUs x 32 = 256 videos a step, of two clips each; lr = 8e-4.
+train_dataloader = dict(batch_size=32)
+optim_wrapper = dict(optimizer=dict(lr=8e-4))
+randomness = dict(seed=66666)

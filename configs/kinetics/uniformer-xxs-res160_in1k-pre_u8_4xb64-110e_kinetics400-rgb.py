@@ -1,0 +1,11 @@
+_base_ = [
+    '../_base_/models/uniformer3d_light.py',
+    '../_base_/datasets/kinetics400_u8_res160.py',
+    '../_base_/schedules/kinetics_110e_adamw_light.py',
+    '../_base_/runtimes/kinetics400.py',
+]
+
+# 4 GPUs x 64 = 256 videos a step, of two clips each; lr = 4e-4.
+model = dict(backbone=dict(init_cfg=dict(checkpoint='weights/uniformer_xxs_160_in1k.pth')))
+train_dataloader = dict(batch_size=64)
+randomness = dict(seed=66666)

@@ -1,0 +1,25 @@
+_base_ = [
+    '../_base_/models/uniformer-light_cls.py',
+    '../_base_/mini/imagenet_digits.py',
+    '../_base_/schedules/imagenet_bs4096_adamw_uniformer-light.py',
+]
+
+# The recipe of XS on tools/demo/make_mini.py's handwritten digits, for 2 CPU cores. Only data, size
+# and schedule differ, and what their scale asks for.
+model = dict(
+    # Stage 3 has 16 tokens, of which 8 are kept behind its first block.
+    backbone=dict(arch='mini', drop_path_rate=0.0),
+    head=dict(num_classes=10, in_channels=256),
+    # Most batches stay unmixed: 2,000 steps are too few to learn from mixed ones alone.
+    train_cfg=dict(probs=[0.1, 0.1]),
+)
+train_dataloader = dict(sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True))
+
+# 16 epochs of 125 steps.
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = dict(T_max=16, warmup=1, warmup_lr=5e-4, lag=0)
+train_cfg = dict(max_epochs=16, val_interval=2)
+auto_scale_lr = dict(base_batch_size=32)
+
+# An average over the last hundred steps instead of the last 10,000.
+custom_hooks = [dict(_base_.custom_hooks[0], momentum=0.01)]

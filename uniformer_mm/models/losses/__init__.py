@@ -1,0 +1,3 @@
+from .token_label import TokenLabelLoss, TokenLabelTarget
+
+__all__ = ['TokenLabelLoss', 'TokenLabelTarget']
