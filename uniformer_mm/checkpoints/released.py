@@ -72,7 +72,9 @@ def find_released(source: str | os.PathLike) -> Released | None:
 
     Folders, a resolution, ``in1k``, hash and date in the name do not matter.
     """
-    name = re.sub(r'\.(pth|pt|pyth|bin)$', '', str(source).partition('?')[0].rsplit('/', 1)[-1])
+    name = re.sub(
+        r'\.(pth|pt|pyth|bin)(\.tar)?$', '', str(source).partition('?')[0].rsplit('/', 1)[-1]
+    )
     return RELEASED.get(name) or _by_plain_name().get(_plain(name))
 
 
