@@ -105,7 +105,9 @@ elif [[ " ${ready[*]##*/}" != *' mmcv-'* &&
 fi
 echo "$say"
 
-if ! usable; then
+# uv files what it compiles by where the packages for building come from: compiled beside a torch
+# that is installed, it would not be found when the next checkout starts from nothing.
+if ! usable || [[ $set == full && $stamp == cls* ]]; then
     rm -rf .venv
     $uv venv --quiet --python "$base" .venv
 fi

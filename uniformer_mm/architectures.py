@@ -37,6 +37,10 @@ class Arch(NamedTuple):
         pos_kernel_size: Kernel of the position convolution of every block, odd; 0 builds none.
         split: Divide the attention of clips into time and space (paper, Table 11).
         std: Let the embeddings between the stages of clips mix three frames.
+        light: Give the attention stages a class token, and let their blocks work on the tokens
+            that it ranks highest.
+        keep_ratio: Share of the tokens that a block of a light network keeps.
+        trade_off: Share of a block's own ranking in the ranking that it hands on.
     """
 
     depths: Sequence[int]
@@ -53,6 +57,9 @@ class Arch(NamedTuple):
     pos_kernel_size: int = 3
     split: bool = False
     std: bool = False
+    light: bool = False
+    keep_ratio: float = 0.5
+    trade_off: float = 0.5
 
     @property
     def scaled_stages(self) -> tuple[int, ...]:
@@ -105,12 +112,13 @@ class Arch(NamedTuple):
             pos_kernel_size=0 if position is None else position.shape[-1],
             split=any('.t_attn.' in key for key in state),
             std=embed is not None and embed.ndim == 5 and embed.shape[2] == 3,
+            light='cls_token' in state,
         )
 
 
 SHAPE_FIELDS = (
     *('depths', 'embed_dims', 'mlp_ratio', 'embed_types', 'stage_types'),
-    *('local_kernel_size', 'pos_kernel_size', 'split', 'std'),
+    *('local_kernel_size', 'pos_kernel_size', 'split', 'std', 'light'),
 )
 _PER_STAGE = ('depths', 'embed_dims', 'embed_types', 'stage_types')
 _WIDTHS = (64, 128, 320, 512)
@@ -134,6 +142,14 @@ ARCHS: Mapping[str, Arch] = {
     'mini': Arch((1, 2, 4, 1), (32, 64, 128, 256), head_dim=32),
 }
 CLIP_ARCHS: Mapping[str, Arch] = {name: ARCHS[name] for name in ('small', 'base', 'mini')}
+
+_LIGHT = dict(mlp_ratio=3.0, embed_types=('conv', 'patch', 'patch', 'patch'), light=True)
+# For images and clips.
+LIGHT_ARCHS: Mapping[str, Arch] = {
+    'xxs': Arch((2, 5, 8, 2), (56, 112, 224, 448), head_dim=28, **_LIGHT),
+    'xs': Arch((3, 5, 9, 3), (64, 128, 256, 512), head_dim=32, **_LIGHT),
+    'mini': Arch((1, 2, 4, 1), (32, 64, 128, 256), head_dim=32, **_LIGHT),
+}
 
 
 def check_choice(argument: str, value: object, allowed: Sequence[object]) -> None:
@@ -199,6 +215,10 @@ def resolve_arch(
             check_choice(f'every entry of {name}', value, allowed)
     for stage in resolved.layer_scale_stages:
         check_choice('every entry of layer_scale_stages', stage, range(NUM_STAGES))
+    if not 0 < resolved.keep_ratio <= 1:
+        raise ValueError(f'keep_ratio must lie in (0, 1]; got {resolved.keep_ratio!r}')
+    if not 0 <= resolved.trade_off <= 1:
+        raise ValueError(f'trade_off must lie in [0, 1]; got {resolved.trade_off!r}')
     _check_kernel('local_kernel_size', resolved.local_kernel_size, smallest=1)
     _check_kernel('pos_kernel_size', resolved.pos_kernel_size, smallest=0)
     return resolved._replace(**per_stage)

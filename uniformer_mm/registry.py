@@ -54,7 +54,12 @@ class LazyRegistry(Registry):
         return super().get(key)
 
 
-MODELS = LazyRegistry(ROOT_MODELS, Float32RoIExtractor='models.roi_extractors')
+MODELS = LazyRegistry(
+    ROOT_MODELS,
+    Float32RoIExtractor='models.roi_extractors',
+    LightClsHead='models.heads.light',
+    LightHead3D='models.heads.light3d',
+)
 TRANSFORMS = LazyRegistry(ROOT_TRANSFORMS)
 DATA_SAMPLERS = LazyRegistry(ROOT_DATA_SAMPLERS)
 DATASETS = LazyRegistry(

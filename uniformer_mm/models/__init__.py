@@ -1,4 +1,4 @@
-from .backbones import UniFormer, UniFormer3D
+from .backbones import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from .data_preprocessors import BatchMixFlip
 
-__all__ = ['BatchMixFlip', 'UniFormer', 'UniFormer3D']
+__all__ = ['BatchMixFlip', 'UniFormer', 'UniFormer3D', 'UniFormerLight', 'UniFormerLight3D']

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from uniformer_mm.checkpoints import load_backbone
 
 from ..layers import checkpoint_block
 
+Mix = Callable[[Tensor], Tensor]
 PRETRAINED = ('Pretrained', 'PretrainedInit', PretrainedInit)
 
 
@@ -36,7 +37,7 @@ class StagedBackbone(BaseModule):
     A subclass builds ``patch_embed1``, ``blocks1``, ``norm1`` and so on for the first
     ``num_stages`` stages, and ``norm`` if ``final_norm`` is set, and then calls :meth:`_finish`.
     One whose modules have other names overrides :meth:`_embed`, :meth:`_blocks` and
-    :meth:`_norm`; one whose stages pass on more than a map, :meth:`run_stage`. Embeddings and
+    :meth:`_norm`; one whose stages pass on more than a map, :meth:`run_blocks`. Embeddings and
     blocks have a method ``fold()``.
 
     Args:
@@ -157,43 +158,49 @@ class StagedBackbone(BaseModule):
         recompute = index < self.with_cp[stage] and self.training and torch.is_grad_enabled()
         return checkpoint_block(block, *args) if recompute else block(*args)
 
-    def run_stage(self, stage: int, x: Tensor, carried: Any = None) -> tuple[Tensor, Any]:
-        """Run the embedding and the blocks of a stage.
+    def run_blocks(self, stage: int, x: Tensor, carried: Any = None) -> tuple[Tensor, Any]:
+        """Run the blocks of a stage.
 
         Args:
             stage: 0-based stage.
-            x: The input or the map of the stage before, (B, C_in, \\*S).
+            x: The map behind the embedding of the stage, (B, C, \\*S).
             carried: What the stage before handed on beside its map. Nothing here; a network
                 with a class token or scores of tokens passes them through here.
 
         Returns:
             The map of the stage, without its norm, and what the next stage is to get beside it.
         """
-        x = self._embed(stage)(x)
-        if stage == 0:
-            x = self.pos_drop(x)
         for index in range(len(self._blocks(stage))):
             x = self.run_block(stage, index, x)
         return x, carried
 
-    def run_stages(self, x: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+    def run_stages(self, x: Tensor, mix: Mix | None = None) -> tuple[tuple[Tensor, ...], Any]:
         """Run all stages; gives the returned maps and what the last stage hands on beside them."""
         self._check_input(x)
         outs, carried = [], None
         for stage in range(self.num_stages):
-            x, carried = self.run_stage(stage, x, carried)
+            x = self._embed(stage)(x)
+            if stage == 0:
+                x = self.pos_drop(x)
+                x = x if mix is None else mix(x)
+            x, carried = self.run_blocks(stage, x, carried)
             if stage in self.out_indices:
                 # Inside, maps may be channels-last; mmcv's compiled ops misread such maps.
                 outs.append(self._norm(stage)(x).contiguous())
         return tuple(outs), carried
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, mix: Mix | None = None) -> tuple[Tensor, ...]:
         """Map an input (B, C, \\*S) to the maps of the returned stages.
+
+        Args:
+            x: The input.
+            mix: Changes the map behind the first embedding, as a classifier does that mixes the
+                tokens of a batch. Defaults to None.
 
         Raises:
             ValueError: If a side of the input is below 32 pixels.
         """
-        return self.run_stages(x)[0]
+        return self.run_stages(x, mix)[0]
 
     # Inference
 

@@ -160,6 +160,12 @@ class UniFormer(StagedBackbone):
         """Refuse what this number of axes does not have."""
         if arch.split or arch.std:
             raise ValueError('split and std divide and mix frames: they need UniFormer3D')
+        cls._check_kind(arch)
+
+    @classmethod
+    def _check_kind(cls, arch: Arch) -> None:
+        if arch.light:
+            raise ValueError('light architectures shrink their tokens: they need UniFormerLight')
 
     def _block(self, stage: int, attention: dict[str, Any]) -> tuple[type[nn.Module], dict]:
         """Type and options of the blocks of a stage."""

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from uniformer_mm.architectures import CLIP_ARCHS, Arch
 from uniformer_mm.registry import MODELS
 
-from ..layers import PatchEmbed
+from ..layers import ConvStem, PatchEmbed
+from .staged import Mix
 from .uniformer import UniFormer
 
 
@@ -67,10 +68,15 @@ class UniFormer3D(UniFormer):
 
     @classmethod
     def _check_arch(cls, arch: Arch) -> None:
-        if 'conv' in arch.embed_types:
-            raise ValueError(f"embed_types must be 'patch' for clips; got {arch.embed_types!r}")
+        if 'conv' in arch.embed_types[1:]:
+            raise ValueError(
+                f"embed_types of clips must be 'patch' behind the first; got {arch.embed_types!r}"
+            )
+        cls._check_kind(arch)
 
     def _build_embed(self, stage: int, in_channels: int, out_channels: int) -> nn.Module:
+        if self.arch.embed_types[stage] == 'conv':
+            return ConvStem(in_channels, out_channels, ndim=3)
         if stage == 0:
             kernel, stride, padding = (3, 4, 4), (2, 4, 4), (1, 0, 0)
         elif self.arch.std:
@@ -81,7 +87,7 @@ class UniFormer3D(UniFormer):
             in_channels, out_channels, kernel, stride, padding, self.arch.patch_norm_eps, ndim=3
         )
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, x: Tensor, mix: Mix | None = None) -> Tensor | tuple[Tensor, ...]:
         """Map a clip (B, in_channels, T, H, W) to the maps of the returned stages.
 
         Stage i (0-based) gives (B, embed_dims[i], (T + 1) // 2, H // 2**(i+2), W // 2**(i+2)).
@@ -89,7 +95,7 @@ class UniFormer3D(UniFormer):
         Raises:
             ValueError: If the clip has fewer than 2 frames or a side below 32 pixels.
         """
-        outs = super().forward(x)
+        outs = super().forward(x, mix)
         return outs[0] if len(outs) == 1 else outs
 
     def _check_input(self, x: Tensor) -> None:

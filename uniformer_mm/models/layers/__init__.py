@@ -6,6 +6,7 @@ from .embeddings import ChannelLayerNorm, ConvEmbed, ConvStem, PatchEmbed
 from .mlp import Mlp
 from .ops import OPS, ResidualConv2d, ResidualConv3d
 from .recompute import checkpoint_block
+from .shrinking import ClassAttention, Ranking, ShrinkingBlock, pool_score
 from .styles import STYLES, Style
 from .windows import window_partition, window_reverse
 
@@ -14,17 +15,21 @@ __all__ = [
     'STYLES',
     'Attention',
     'ChannelLayerNorm',
+    'ClassAttention',
     'ConvEmbed',
     'ConvStem',
     'GlobalBlock',
     'LocalBlock',
     'Mlp',
     'PatchEmbed',
+    'Ranking',
     'ResidualConv2d',
     'ResidualConv3d',
+    'ShrinkingBlock',
     'SplitBlock',
     'Style',
     'checkpoint_block',
+    'pool_score',
     'window_partition',
     'window_reverse',
 ]

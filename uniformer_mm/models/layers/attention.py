@@ -48,9 +48,16 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B, N, C) to tokens (B, N, C)."""
+        return self._mix(*self._heads(x))
+
+    def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values of tokens (B, N, C)."""
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, self.head_dim))
         # (B, N, 3, heads, C/heads) -> 3 x (B, heads, N, C/heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
+
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Tokens (B, N, C) of queries, keys and values."""
         if self.fused:
             dropout = self.attn_drop.p if self.training else 0.0
             x = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=self.scale)

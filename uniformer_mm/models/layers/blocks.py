@@ -47,7 +47,11 @@ class _Block(nn.Module):
             self.register_parameter(name, gamma)
 
     def _add(self, x: Tensor, branch: Tensor, gamma: nn.Parameter | None) -> Tensor:
-        return x + self.drop_path(branch if gamma is None else gamma * branch)
+        return x + self.drop_path(self._scale(branch, gamma))
+
+    @staticmethod
+    def _scale(branch: Tensor, gamma: nn.Parameter | None) -> Tensor:
+        return branch if gamma is None else gamma * branch
 
     def _fold(self, mixer_out: nn.Module, mlp_out: nn.Module) -> None:
         """Fold the position residual, and the layer scales into the last layers of the branches."""
@@ -131,6 +135,8 @@ class GlobalBlock(_Block):
         norm_eps: Epsilon of the LayerNorms. Defaults to 1e-6.
     """
 
+    attention: type[Attention] = Attention
+
     def __init__(
         self,
         dim: int,
@@ -149,7 +155,7 @@ class GlobalBlock(_Block):
         super().__init__(dim, ndim, pos_kernel_size, drop_path, layer_scale, (dim,))
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(dim, norm_eps)
-        self.attn = Attention(dim, head_dim, attn_drop, drop, fused_attn)
+        self.attn = self.attention(dim, head_dim, attn_drop, drop, fused_attn)
         self.norm2 = nn.LayerNorm(dim, norm_eps)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=drop)
 

@@ -70,23 +70,28 @@ class _ConvBN(nn.Module):
 
 
 class ConvStem(_ConvBN):
-    """Overlapping first embedding, stride 4: two 3x3 convolutions with BatchNorms.
+    """Overlapping first embedding: two convolutions of kernel 3 with BatchNorms.
 
-    Maps (B, C_in, H, W) to (B, C_out, H/4, W/4), odd sizes rounded up.
+    Maps (B, C_in, H, W) to (B, C_out, H/4, W/4), and with three axes (B, C_in, T, H, W) to
+    (B, C_out, T/2, H/4, W/4); odd sizes are rounded up.
 
     Args:
-        in_channels: Channels of the image.
+        in_channels: Channels of the input.
         out_channels: Channels of the first stage.
+        ndim: Number of axes, 2 or 3. Defaults to 2.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, ndim: int = 2) -> None:
         super().__init__()
+        ops = OPS[ndim]
+        # Of clips, only the second convolution halves the number of frames.
+        first, second = ((2, 2), (2, 2)) if ndim == 2 else ((1, 2, 2), (2, 2, 2))
         self.proj = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels // 2, 3, stride=2, padding=1),
-            nn.BatchNorm2d(out_channels // 2),
+            ops.conv(in_channels, out_channels // 2, 3, first, padding=1),
+            ops.batch_norm(out_channels // 2),
             nn.GELU(),
-            nn.Conv2d(out_channels // 2, out_channels, 3, stride=2, padding=1),
-            nn.BatchNorm2d(out_channels),
+            ops.conv(out_channels // 2, out_channels, 3, second, padding=1),
+            ops.batch_norm(out_channels),
         )
 
 

@@ -1,0 +1,1 @@
+"""Heads of our own; each module imports the library whose head it extends."""
