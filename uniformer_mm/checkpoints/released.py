@@ -72,9 +72,8 @@ def find_released(source: str | os.PathLike) -> Released | None:
 
     Folders, a resolution, ``in1k``, hash and date in the name do not matter.
     """
-    name = re.sub(
-        r'\.(pth|pt|pyth|bin)(\.tar)?$', '', str(source).partition('?')[0].rsplit('/', 1)[-1]
-    )
+    file = str(source).partition('?')[0].rsplit('/', 1)[-1]
+    name = re.sub(r'\.(pth|pt|pyth|bin)(\.tar)?$', '', file)
     return RELEASED.get(name) or _by_plain_name().get(_plain(name))
 
 
