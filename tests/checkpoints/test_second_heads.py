@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from mmengine.config import Config
 from paper_configs import build
 from torch import nn
+from torch.nn.functional import linear
 from weight_layouts import ARCH, CLASSIFIER, LIGHT, assert_same, heads, layouts
 
 from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
@@ -18,8 +20,8 @@ from uniformer_mm.checkpoints import (
     to_mm,
 )
 
-pytest.importorskip('mmpretrain')
 pytest.importorskip('mmaction')
+ImageClassificationInferencer = pytest.importorskip('mmpretrain').ImageClassificationInferencer
 
 
 class Kind(NamedTuple):
@@ -42,19 +44,22 @@ class Kind(NamedTuple):
         """Entries of an official file."""
         return {**self.network(self.arch, **CLASSIFIER).state_dict(), **heads(*self.heads)}
 
-    def model(self, head: str | None = None) -> nn.Module:
-        """The classifier, with this head or its own."""
+    def parts(self, head: str | None = None) -> dict:
+        """Config of the classifier, with this head or its own."""
         head = head or self.head
         video = self.network.ndim == 3
         backbone = dict(type=self.network, arch=self.arch, **CLASSIFIER)
         if head.startswith('uniformer_mm.Light'):
             backbone['with_cls_token'] = True
-        parts = {
+        return {
             'type': 'Recognizer3D' if video else 'ImageClassifier',
             'backbone': backbone,
             'cls_head' if video else 'head': dict(type=head, num_classes=5, in_channels=64),
         }
-        return build(parts, 'mmaction' if video else 'mmpretrain')
+
+    def model(self, head: str | None = None) -> nn.Module:
+        """The classifier."""
+        return build(self.parts(head), 'mmaction' if self.network.ndim == 3 else 'mmpretrain')
 
 
 KINDS = {
@@ -117,6 +122,35 @@ def test_another_network_in_a_whole_model():
         load_model(plain.model(), file_of(light.official()), 'a.pth')
     with pytest.raises(CheckpointError, match='no class token: use UniFormer.'):
         load_model(light.model(), file_of(plain.official()), 'a.pth')
+
+
+@pytest.mark.parametrize('kind', [KINDS['light'], KINDS['labelled']], ids=['light', 'labelled'])
+def test_mmpretrains_inferencer(kind, tmp_path):
+    """Its scores of a converted file are those of the original networks' heads."""
+    state = kind.official()
+    torch.save({'state_dict': to_mm(parse_checkpoint(state, ''))}, tmp_path / 'mm.pth')
+    steps = ['LoadImageFromFile', 'PackInputs']
+    cfg = dict(
+        model=kind.parts(),
+        data_preprocessor=dict(num_classes=5, mean=[0.0] * 3, std=[255.0] * 3),
+        test_dataloader=dict(
+            dataset=dict(type='ImageNet', pipeline=[dict(type=step) for step in steps])
+        ),
+    )
+    image = torch.randint(0, 256, (64, 96, 3), dtype=torch.uint8)
+    inferencer = ImageClassificationInferencer(Config(cfg), pretrained=str(tmp_path / 'mm.pth'))
+    (found,) = inferencer(image.numpy())
+
+    backbone = kind.network(kind.arch, **CLASSIFIER).eval()
+    load_backbone(backbone, parse_checkpoint(state, 'a.pth'), head_dim=16)
+    with torch.no_grad():
+        (feature_map,) = backbone(image.permute(2, 0, 1)[None] / 255)
+    tokens = feature_map.flatten(2).mT
+    scores = linear(tokens.mean(1), state['head.weight'], state['head.bias'])
+    if not kind.light:
+        of_tokens = linear(tokens, state['aux_head.weight'], state['aux_head.bias'])
+        scores += 0.5 * of_tokens.amax(1)
+    assert found['pred_scores'] == pytest.approx(scores.softmax(1)[0].numpy(), abs=1e-4)
 
 
 # Backbones
