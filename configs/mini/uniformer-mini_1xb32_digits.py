@@ -72,10 +72,10 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# 10 epochs of 125 steps.
+# 16 epochs of 125 steps.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=1e-3))
-param_scheduler = dict(T_max=10, warmup=1, warmup_lr=5e-4, lag=0)
-train_cfg = dict(max_epochs=10, val_interval=2)
+param_scheduler = dict(T_max=16, warmup=1, warmup_lr=5e-4, lag=0)
+train_cfg = dict(max_epochs=16, val_interval=2)
 auto_scale_lr = dict(base_batch_size=32)
 
 # An average over the last hundred steps instead of the last 25,000.

@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from uniformer_mm import UniFormer, UniFormer3D
+from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.architectures import ARCHS
 from uniformer_mm.models.layers import STYLES, GlobalBlock, LocalBlock, SplitBlock
 
 MINI = dict(depths=(1, 1, 5, 1), embed_dims=(16, 32, 48, 64), head_dim=16)
 SHAPES = {2: (2, 3, 64, 96), 3: (2, 3, 4, 64, 96)}
-NETWORKS = pytest.mark.parametrize('network', [UniFormer, UniFormer3D])
+PLAIN = (UniFormer, UniFormer3D)
+NETWORKS = pytest.mark.parametrize('network', [*PLAIN, UniFormerLight, UniFormerLight3D])
 CLIPS = {
     'joint': {},
     'split': dict(split=True),
@@ -34,6 +35,15 @@ CASES = [
         for style in STYLES
     ),
     *(pytest.param(UniFormer3D, dict(arch=MINI, **kw), id=f'clips-{n}') for n, kw in CLIPS.items()),
+    *(
+        pytest.param(network, dict(arch=arch, layer_scale_init_value=scale), id=f'{name}-{scale}')
+        for network, name, arch in (
+            (UniFormerLight, 'xxs', 'xxs'),
+            (UniFormerLight, 'xs', 'xs'),
+            (UniFormerLight3D, 'light-clips', 'mini'),
+        )
+        for scale in (0.0, 0.5)
+    ),
 ]
 
 
@@ -97,8 +107,8 @@ def test_fold_for_inference(network, kwargs) -> None:
 @NETWORKS
 @torch.no_grad()
 def test_fused_attention_equals_plain(network, options) -> None:
-    if network is UniFormer and 'split' in options:
-        pytest.skip('images have no time')
+    if options and network is not UniFormer3D:
+        pytest.skip('divided attention is for clips, other stages for plain networks')
     plain = mini(network, fused_attn=False, **options).double().eval()
     fused = mini(network, **options).double().eval()
     randomise(plain)
@@ -108,7 +118,7 @@ def test_fused_attention_equals_plain(network, options) -> None:
 
 
 @pytest.mark.parametrize('types', ['LLLL', 'LLLG', 'LLGG', 'LGGG', 'GGGG'])
-@NETWORKS
+@pytest.mark.parametrize('network', PLAIN)
 def test_stage_types(network, types) -> None:
     """The rows of the paper's Tables 10 and 11, for images too: clips start from their weights."""
     with torch.device('meta'):
@@ -146,7 +156,8 @@ def test_frozen_stages(network, frozen) -> None:
 
     def is_frozen(name: str) -> bool:
         part = name.split('.')[0]
-        stage = int(part[-1]) if part[-1].isdigit() else 4  # the norm of a classifier
+        # The norm of a classifier and cls_upsample belong to the last stage.
+        stage = int(part[-1]) if part[-1].isdigit() else 3 if part == 'cls_token' else 4
         return stage <= frozen or (frozen == 0 and part == 'patch_embed1')
 
     for name, parameter in model.named_parameters():
@@ -194,7 +205,8 @@ def test_initialisation(network) -> None:
 @pytest.mark.parametrize(
     ('network', 'options'),
     [(UniFormer, {'stage3_style': style, 'window_size': 3}) for style in STYLES]
-    + [(UniFormer3D, {}), (UniFormer3D, {'split': True})],
+    + [(UniFormer3D, {}), (UniFormer3D, {'split': True})]
+    + [(UniFormerLight, {}), (UniFormerLight3D, {})],
 )
 def test_graph_compiles_without_break(network, options) -> None:
     for training in (True, False):
@@ -213,7 +225,7 @@ def test_graph_compiles_without_break(network, options) -> None:
 @pytest.mark.parametrize(
     ('network', 'options'),
     [(UniFormer, {'stage3_style': style, 'window_size': 3}) for style in STYLES]
-    + [(UniFormer3D, {'split': True})],
+    + [(UniFormer3D, {'split': True}), (UniFormerLight, {}), (UniFormerLight3D, {})],
 )
 def test_bfloat16_autocast_is_finite(network, options) -> None:
     """Not clips of 3 or 4 frames: where a channels-last map has two, torch 2.11's depthwise Conv3d
@@ -241,7 +253,7 @@ def test_bfloat16_autocast_is_finite(network, options) -> None:
         (UniFormer, dict(depths=(1, 1, 1)), r'depths must have 4 entries; got \(1, 1, 1\)'),
         (UniFormer, dict(head_dim=48), r'head_dim must divide the 320 channels'),
         (UniFormer, dict(embed_types=('swin',) * 4), "embed_types must be one of 'patch', 'conv'"),
-        (UniFormer3D, dict(embed_types=('conv',) * 4), "embed_types must be 'patch' for clips"),
+        (UniFormer3D, dict(embed_types=('conv',) * 4), "must be 'patch' behind the first"),
         (UniFormer, dict(stage3_style='local'), r"stage3_style must be one of 'global'.*'local'"),
         (UniFormer, dict(window_size=0), r'window_size must be a positive integer; got 0'),
         (UniFormer, dict(window_size=None), r'window_size must be a positive integer; got None'),
@@ -266,6 +278,16 @@ def test_bfloat16_autocast_is_finite(network, options) -> None:
         (UniFormer3D, dict(pos_kernel_size=2), 'pos_kernel_size must be an odd number, or 0 for'),
         (UniFormer3D, dict(stage_types='LLLG', stage3_style='window'), 'stage 3 is local'),
         (UniFormer3D, dict(stage_types='LLLG', eval_stage3_style='hybrid'), 'stage 3 is local'),
+        (UniFormer, dict(light=True), 'need UniFormerLight'),
+        (UniFormer3D, dict(light=True), 'need UniFormerLight'),
+        (UniFormerLight, dict(arch='small'), "arch must be one of 'xxs', 'xs', 'mini'"),
+        (UniFormerLight, dict(stage_types='LGGG'), r"light networks have stage_types \('L', 'L'"),
+        (UniFormerLight3D, dict(split=True), 'no divided attention'),
+        (UniFormerLight, dict(stage3_style='window'), r"stage3_style must be 'global'; got \('win"),
+        (UniFormerLight, dict(eval_stage3_style='hybrid'), "stage3_style must be 'global'"),
+        (UniFormerLight, dict(keep_ratio=0), r'keep_ratio must lie in \(0, 1\]; got 0'),
+        (UniFormerLight, dict(trade_off=1.5), r'trade_off must lie in \[0, 1\]; got 1.5'),
+        (UniFormerLight, dict(out_indices=(0, 2), with_cls_token=True), 'out_indices must hold 3'),
     ],
 )
 def test_illegal_arguments(network, kwargs, message) -> None:
@@ -286,46 +308,9 @@ def test_misspelt_keyword(network) -> None:
         (UniFormer3D, (1, 3, 8, 31, 64), r'at least 32 pixels; got .*\(1, 3, 8, 31, 64\)'),
         (UniFormer3D, (1, 3, 1, 64, 64), r'at least 2 frames; got .*\(1, 3, 1, 64, 64\)'),
         (UniFormer3D, (1, 3, 64, 64), r'takes clips \(B, C, T, H, W\)'),
+        (UniFormerLight3D, (1, 3, 64, 64), r'takes clips \(B, C, T, H, W\)'),
     ],
 )
 def test_illegal_input(network, shape, message) -> None:
     with pytest.raises(ValueError, match=message):
         mini(network)(torch.rand(shape))
-
-
-class Scored(nn.Module):
-    """A block that passes a score on beside the map."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.block = block
-
-    def forward(self, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.block(x)
-        return x, score + x.mean()
-
-
-class ScoredNetwork(UniFormer):
-    """As a network with a class token does it, in the stages with attention."""
-
-    def run_stage(self, stage, x, carried=None):
-        if stage < 2:
-            return super().run_stage(stage, x, carried)
-        x, score = self._embed(stage)(x), x.new_zeros(()) if carried is None else carried
-        for i in range(len(self._blocks(stage))):
-            x, score = self.run_block(stage, i, x, score)
-        return x, score
-
-
-def test_stages_may_pass_on_more_than_a_map() -> None:
-    results = []
-    for with_cp in (False, True):
-        torch.manual_seed(0)
-        model = mini(ScoredNetwork, with_cp=with_cp)
-        for stage in (2, 3):
-            setattr(model, f'blocks{stage + 1}', nn.ModuleList(map(Scored, model._blocks(stage))))
-        outs, score = model.run_stages(torch.ones(SHAPES[2]))
-        (outs[-1].mean() + score).backward()
-        results.append((score, model.blocks1[0].conv1.weight.grad))
-    same(results[1], results[0], 1e-5)
-    assert score != 0

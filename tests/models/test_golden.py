@@ -1,13 +1,17 @@
 """The networks equal the original ones, in float64 on seeded weights."""
 
+from collections.abc import Iterable
+
 import pytest
 import torch
+import torch.nn.functional as F
 from golden import assert_matches
 from seeded_weights import seeded_input, seeded_state_dict
 from torch import Tensor, nn
 
-from uniformer_mm import UniFormer, UniFormer3D
+from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.checkpoints import load_backbone, parse_checkpoint
+from uniformer_mm.checkpoints.weights import CLASSIFIER_PREFIXES
 
 CLASSIFIERS = {
     'uniformer_small': dict(arch='small'),
@@ -23,7 +27,14 @@ DENSE_STYLES = {
 }
 
 
-def record(model: nn.Module, names: list[str]) -> dict[str, Tensor]:
+LIGHT_CLIPS = {
+    'uniformer_xxs_light': {},
+    'uniformer_xxs_light_train': {},
+    'uniformer_xxs_light_layerscale': dict(layer_scale_init_value=0.1),
+}
+
+
+def record(model: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
     """Will hold the output of each named module after the next forward."""
     outputs: dict[str, Tensor] = {}
     for name in names:
@@ -35,7 +46,7 @@ def record(model: nn.Module, names: list[str]) -> dict[str, Tensor]:
 
 def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The backbone's entries and those of the head."""
-    head = {key: value for key, value in state.items() if key.startswith('head.')}
+    head = {key: value for key, value in state.items() if key.startswith(CLASSIFIER_PREFIXES)}
     return {key: value for key, value in state.items() if key not in head}, head
 
 
@@ -111,14 +122,77 @@ def test_video_inflation(golden_video: dict) -> None:
     check_video(model, head, golden, 'uniformer_small_inflation')
 
 
+def light_logits(
+    feature_map: Tensor, cls_token: Tensor, head: dict[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Logits of the pooled map and of the class token."""
+    norm = head['norm_cls.weight'], head['norm_cls.bias']
+    token = F.layer_norm(cls_token, cls_token.shape[1:], *norm)
+    return (
+        F.linear(feature_map.flatten(2).mean(2), head['head.weight'], head['head.bias']),
+        F.linear(token, head['head_cls.weight'], head['head_cls.bias']),
+    )
+
+
+@pytest.mark.parametrize('fused_attn', [True, False])
+@torch.no_grad()
+def test_light_classifier(golden_imagenet: dict, fused_attn: bool) -> None:
+    golden = golden_imagenet['models']['uniformer_xxs']
+    state, head = split_head(seeded_state_dict(golden['keys']))
+    options = dict(out_indices=(3,), final_norm=True, with_cls_token=True, fused_attn=fused_attn)
+    model = UniFormerLight('xxs', **options).double().eval()
+    model.load_state_dict(state, strict=True)
+    parameters = sum(p.numel() for p in (*model.parameters(), *head.values()))
+    assert parameters == golden['params']
+
+    outputs = record(
+        model, {k.removesuffix('.cls') for k in golden['outputs']} - {'features', 'logits'}
+    )
+    ((features, cls_token),) = model(
+        seeded_input(golden['input']['shape'], golden['input']['seed'])
+    )
+    for stage in ('blocks3', 'blocks4'):
+        outputs[stage], outputs[f'{stage}.cls'], _ = outputs[stage]
+    outputs['features'] = features
+    outputs['logits'], _ = light_logits(features, cls_token, head)
+    assert outputs.keys() == golden['outputs'].keys()
+    for key, expected in golden['outputs'].items():
+        assert_matches(outputs[key], expected, key)
+
+
+@pytest.mark.parametrize('name', LIGHT_CLIPS)
+@torch.no_grad()
+def test_light_video(golden_video: dict, name: str) -> None:
+    golden = golden_video[name]
+    state, head = split_head(seeded_state_dict(golden['shapes']))
+    model = UniFormerLight3D('xxs', with_cls_token=True, **LIGHT_CLIPS[name]).double()
+    model.train(golden['mode'] == 'train')
+    model.load_state_dict(state, strict=True)
+    parameters = sum(p.numel() for p in (*model.parameters(), *head.values()))
+    assert parameters == golden['num_params']
+
+    outputs = record(model, {key.partition('[')[0] for key in golden['stages']})
+    pair = model(seeded_input(golden['input']['shape'], golden['input']['seed']))
+    for block in [key for key, output in outputs.items() if isinstance(output, tuple)]:
+        outputs[f'{block}[1]'], outputs[f'{block}[0]'], _ = outputs.pop(block)
+    assert outputs.keys() == golden['stages'].keys()
+    for key, expected in golden['stages'].items():
+        assert_matches(outputs[key], expected, f'{name} {key}')
+    logits = light_logits(*pair, head)
+    expected = golden['output']
+    expected = [expected['out[0]'], expected['out[1]']] if model.training else [expected]
+    for found, output in zip(logits, expected, strict=False):
+        assert_matches(found, output, f'{name} logits')
+
+
 def test_every_entry_is_covered(
     golden_imagenet: dict, golden_dense: dict, golden_video: dict
 ) -> None:
-    # The light and token-labelling networks are other classes and heads.
+    # The token-labelling head has tests of its own.
     assert golden_imagenet['models'].keys() - {'uniformer_xxs', 'uniformer_small_tl'} == {
         *CLASSIFIERS
     }
     dense = {c['name'] for c in golden_dense['cases'] if c['official_class'] == 'UniFormer'}
     assert dense == DENSE_STYLES.keys()
-    networks = {'uniformer_small', 'uniformer_small_inflation'}
+    networks = {'uniformer_small', 'uniformer_small_inflation', *LIGHT_CLIPS}
     assert golden_video.keys() - networks == {'_about', 'uniformer_protocol'}
