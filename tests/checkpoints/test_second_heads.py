@@ -48,7 +48,8 @@ class Kind(NamedTuple):
         """Config of the classifier, with this head or its own."""
         head = head or self.head
         video = self.network.ndim == 3
-        backbone = dict(type=self.network, arch=self.arch, **CLASSIFIER)
+        name = f'uniformer_mm.{self.network.__name__}'
+        backbone = dict(type=name, arch=self.arch, **CLASSIFIER)
         if head.startswith('uniformer_mm.Light'):
             backbone['with_cls_token'] = True
         return {
