@@ -12,11 +12,23 @@ from uniformer_mm import UniFormer
 
 
 @pytest.fixture(scope='session')
-def thin(golden_imagenet) -> dict:
+def thin_file(golden_imagenet) -> Callable[..., dict]:
+    """A function that gives a model's official entries, with few channels."""
+
+    def make(name: str, clips: bool = False) -> dict:
+        keys = golden_imagenet['models'][name]['keys']
+        clipped = {key: [min(size, 4) for size in shape] for key, shape in keys.items()}
+        state = seeded_state_dict(clipped, torch.float32)
+        # Networks for clips have the same names.
+        return {k: v.unsqueeze(2) if clips and v.ndim == 4 else v for k, v in state.items()}
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def thin(thin_file) -> dict:
     """UniFormer-T's official entries with few channels, for what depends on names only."""
-    keys = golden_imagenet['models']['uniformer_tiny_openmixup']['keys']
-    clipped = {key: [min(size, 4) for size in shape] for key, shape in keys.items()}
-    return seeded_state_dict(clipped, torch.float32)
+    return thin_file('uniformer_tiny_openmixup')
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch.nn.functional import conv2d, conv3d
-from weight_layouts import ARCH, CLASSIFIER
+from weight_layouts import ARCH, CLASSIFIER, LIGHT, heads
 
-from uniformer_mm import UniFormer, UniFormer3D
+from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.checkpoints import (
     CheckpointError,
     class_order,
@@ -18,6 +18,7 @@ from uniformer_mm.checkpoints import (
     to_mm,
     to_official,
 )
+from uniformer_mm.registry import MODELS
 
 MODES = pytest.mark.parametrize('mode', ['average', 'center'])
 CONV = ('conv',) * 4
@@ -74,6 +75,21 @@ def test_every_entry_comes_from_the_file(layout, mode, log):
         *(['Not used (1): head.weight.'] if layout == 'training' else []),
     ):
         assert said in log.text
+
+
+def test_light_networks_are_inflated(log):
+    state = UniFormerLight(LIGHT, **CLASSIFIER).state_dict()
+    state['cls_token'] = torch.rand_like(state['cls_token'])
+    network = UniFormerLight3D(LIGHT)
+    file = {**state, **heads('head', 'norm_cls', 'head_cls', num_classes=1000)}
+    load_backbone(network, parse_checkpoint({'model': file}, 'a.pth'), head_dim=16)
+    loaded = network.state_dict()
+    assert loaded.keys() == state.keys()
+    for key, value in loaded.items():
+        kernel = state[key].ndim == 4
+        assert value.equal(inflate_weight(state[key], value.shape[2]) if kernel else state[key])
+    assert {loaded[f'patch_embed1.proj.{i}.weight'].shape[2] for i in (0, 3)} == {3}
+    assert 'Not used (6): head.{weight,bias}, norm_cls.{weight,bias}, head_cls.' in log.text
 
 
 def test_clips_are_not_inflated(log):
@@ -142,7 +158,7 @@ def test_options_are_read_off_a_file(options):
     expected = {'stage_types': ('L', 'L', 'G', 'G'), 'split': False, 'std': False}
     expected |= {key: tuple(v) if isinstance(v, str) else v for key, v in options.items()}
     assert {key: found['arch'][key] for key in expected} == expected
-    load_backbone(UniFormer3D(**found), weights, head_dim=16)
+    load_backbone(MODELS.build(found), weights, head_dim=16)
 
 
 # Kinetics
@@ -170,6 +186,22 @@ def test_classes_there_and_back(num_classes):
     back = to_official(reorder_head(again, name, to_mmaction=False))
     assert torch.equal(back['head.weight'], weights.classifier['head.weight'])
     assert torch.equal(weights.classifier['head.bias'], numbers.float())
+
+
+def test_both_heads_of_a_light_network():
+    numbers = torch.arange(400.0)
+    classifier = heads('norm_cls', num_classes=400)
+    for name in ('head', 'head_cls'):
+        classifier |= {f'{name}.weight': numbers[:, None].repeat(1, 64), f'{name}.bias': numbers}
+    state = UniFormerLight3D(LIGHT).state_dict()
+    weights = parse_checkpoint({'model_state': {**state, **classifier}}, 'a.pth')
+    mm = to_mm(reorder_head(weights, 'kinetics400', to_mmaction=True))
+    order = class_order('kinetics400')
+    for name in ('fc_cls', 'token_fc'):
+        assert mm[f'cls_head.{name}.weight'][order, 0].equal(numbers)
+        assert mm[f'cls_head.{name}.bias'][order].equal(numbers)
+    for leaf in ('weight', 'bias'):
+        assert mm[f'cls_head.token_norm.{leaf}'].equal(classifier[f'norm_cls.{leaf}'])
 
 
 def test_heads_without_an_order():

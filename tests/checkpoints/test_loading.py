@@ -17,6 +17,7 @@ from uniformer_mm.checkpoints import (
     read_checkpoint,
     to_mm,
 )
+from uniformer_mm.registry import MODELS
 
 CONV = ('conv',) * 4
 
@@ -230,4 +231,4 @@ class TestDescribe:
         found = describe_weights(weights, head_dim=16)
         assert found['arch'].items() >= {**ARCH, 'mlp_ratio': 4.0}.items()
         assert found['final_norm'] and found['out_indices'] == (3,)
-        load_backbone(UniFormer(**found), weights, head_dim=16)
+        load_backbone(MODELS.build(found), weights, head_dim=16)

@@ -31,6 +31,43 @@ def test_every_layout_reads_the_same(thin, layout, tmp_path):
     assert weights.layout == expected
 
 
+# Official files with a second head: the model, whether for clips, and the heads' names in both.
+SECOND = {
+    'labelled': ('uniformer_small_tl', False, {'head': 'head.fc', 'aux_head': 'head.aux_fc'}),
+    'light': (
+        'uniformer_xxs',
+        False,
+        {'head': 'head.fc', 'norm_cls': 'head.token_norm', 'head_cls': 'head.token_fc'},
+    ),
+    'light clips': (
+        'uniformer_xxs',
+        True,
+        {
+            'head': 'cls_head.fc_cls',
+            'norm_cls': 'cls_head.token_norm',
+            'head_cls': 'cls_head.token_fc',
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize('layout', [name for name in LAYOUTS if 'openmixup' not in name])
+@pytest.mark.parametrize('model, clips, heads', SECOND.values(), ids=SECOND)
+def test_files_with_a_second_head(thin_file, model, clips, heads, layout):
+    state = thin_file(model, clips)
+    weights = parse_checkpoint(layouts(state)[layout], 'a.pth')
+    assert_same(to_official(weights), state)
+    assert {key.rpartition('.')[0] for key in weights.classifier} == heads.keys()
+    assert weights.token_labelling == ('aux_head' in heads)
+    mm = to_mm(weights)
+    assert_same(to_mm(parse_checkpoint({'state_dict': mm}, 'b.pth')), mm)
+    expected = {f'backbone.{key}': value for key, value in weights.backbone.items()}
+    for key, value in weights.classifier.items():
+        module, _, leaf = key.rpartition('.')
+        expected[f'{heads[module]}.{leaf}'] = value
+    assert_same(mm, expected)
+
+
 @pytest.mark.parametrize(
     'layout, default',
     [('training', 0), ('training in DDP', 0), ('timm', 0), ('mm with EMAHook', 1)],
@@ -189,7 +226,8 @@ class TestReleased:
         for name, entry in RELEASED.items():
             assert entry.head_dim in (28, 32, 64)
             assert entry.class_order in (None, 'kinetics400', 'kinetics600')
-            assert known_head_dim(f'exp/{name}.pth', entry.token_labelling) == entry.head_dim
+            for path in (f'exp/{name}.pth', f'{name}-0123abcd_20240101.pth'):
+                assert known_head_dim(path, entry.token_labelling) == entry.head_dim
             assert known_head_dim(name, not entry.token_labelling) is None
             if entry.url and 'drive' not in entry.url:
                 assert entry.url.rpartition('/')[2] == f'{name}.pth'
@@ -202,9 +240,16 @@ class TestReleased:
             ('exp/uniformer_s16x4_k400.pyth', 64),
             ('exp/uniformer_b32_sthv2_prek600.pyth', 64),
             ('top_down_256x192_global_small.pth', 64),
+            ('exp_light/xxs_160.pth', 28),
+            ('uniformer_xs_224.pth', 32),
+            ('uniformer_xxs16_160_k400.pyth', 28),
+            ('uniformer_small_tl.pth', None),
             ('my_weights.pth', None),
         ):
             assert known_head_dim(name, False) == head_dim
+        assert known_head_dim('uniformer_base_tl_384.pth.tar', True) == 32
+        assert known_head_dim('uniformer_base_dim64_tl.pth', True) == 64
+        assert known_head_dim('uniformer_base_dim64_tl_384.pth', True) == 64
 
 
 class TestWriting:
@@ -213,9 +258,9 @@ class TestWriting:
         assert {'backbone.norm.weight', 'head.fc.weight'} <= mm.keys()
         assert_same(to_official(parse_checkpoint({'state_dict': mm}, '')), thin)
 
-    def test_parts_without_a_place(self, thin):
-        with pytest.raises(CheckpointError, match='aux_head'):
-            to_mm(parse_checkpoint({**thin, 'aux_head.bias': torch.zeros(1)}, ''))
+    def test_parts_without_a_place(self, thin, thin_file):
+        with pytest.raises(CheckpointError, match="'aux_head', which no recognizer has"):
+            to_mm(parse_checkpoint(thin_file('uniformer_small_tl', clips=True), ''))
         with pytest.raises(CheckpointError, match='neck'):
             mm = {**to_mm(parse_checkpoint(thin, '')), 'neck.bias': torch.zeros(1)}
             to_official(parse_checkpoint(mm, ''))

@@ -25,13 +25,25 @@ def mini_data(tmp_path_factory) -> Callable[..., Path]:
     return make
 
 
-@pytest.fixture(scope='session')
-def classifier(repo_root, tmp_path_factory) -> Path:
-    """Weights as the classification demo leaves them, but random."""
-    cfg = Config.fromfile(repo_root / 'configs/mini/uniformer-mini_1xb32_digits.py')
-    backbone = MODELS.build(cfg.model.backbone)
-    path = tmp_path_factory.mktemp('weights') / 'classifier.pth'
+def save_classifier(config: Path, folder: Path) -> Path:
+    """Weights as a mini classifier leaves them, but random."""
+    backbone = MODELS.build(Config.fromfile(config).model.backbone)
+    path = folder / 'classifier.pth'
     state = {f'backbone.{key}': value for key, value in backbone.state_dict().items()}
     head = {'head.fc.weight': torch.zeros(10, 256), 'head.fc.bias': torch.zeros(10)}
     torch.save(dict(meta={}, state_dict=state | head), path)
     return path
+
+
+@pytest.fixture(scope='session')
+def classifier(repo_root, tmp_path_factory) -> Path:
+    """What the other mini models start from."""
+    config = repo_root / 'configs/mini/uniformer-mini_1xb32_digits.py'
+    return save_classifier(config, tmp_path_factory.mktemp('weights'))
+
+
+@pytest.fixture(scope='session')
+def light_classifier(repo_root, tmp_path_factory) -> Path:
+    """What the other light mini models start from."""
+    config = repo_root / 'configs/mini/uniformer-light-mini_1xb32_digits.py'
+    return save_classifier(config, tmp_path_factory.mktemp('weights'))

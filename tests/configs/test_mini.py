@@ -18,8 +18,10 @@ TOKEN_LABEL = 'uniformer-mini_token-label_1xb32_digits'
 CLASSIFIERS = (CLASSIFIER, TOKEN_LABEL, 'uniformer-light-mini_1xb32_digits')
 FLIPS = ('RandomFlip', 'Flip', 'uniformer_mm.TokenLabelFlip')
 MASK_RCNN = 'mask-rcnn_uniformer-mini-h_fpn_coco-digits'
+LIGHT_MASK_RCNN = 'mask-rcnn_uniformer-light-mini_fpn_coco-digits'
 POSE = 'td-hm_uniformer-mini_coco-people'
 SOMETHING = 'uniformer-mini_u16_1xb8_sthv2-digits-rgb'
+LIGHT_VIDEO = 'uniformer-light-mini_u8_1xb16_kinetics-digits-rgb'
 FPN, UPERNET = (f'uniformer-mini-g_{head}_ade20k-digits' for head in ('fpn', 'upernet'))
 # Arguments of a step that follow from the size.
 SIZES = {'scale', 'scales', 'crop_size', 'frame_interval', 'transforms', 'input_size', 'encoder'}
@@ -116,16 +118,17 @@ RUNS = {
             {**EPOCH, 'model.test_cfg.rcnn.score_thr': 0.0},
             {'coco/bbox_mAP_50', 'coco/segm_mAP_50'},
         )
-        for name in (MASK_RCNN, f'cascade-{MASK_RCNN}')
+        for name in (MASK_RCNN, LIGHT_MASK_RCNN, f'cascade-{MASK_RCNN}')
     },
     **{name: ('ade', (6, 3), 2, ITERATIONS, {'aAcc', 'mIoU', 'mAcc'}) for name in (FPN, UPERNET)},
     POSE: ('pose', (6, 4), 4, EPOCH, {'coco/AP'}),
-    SOMETHING: ('something', (8, 4), 4, EPOCH, {'acc/top1'}),  # Kinetics: see test_mini_video
+    SOMETHING: ('something', (8, 4), 4, EPOCH, {'acc/top1'}),
+    LIGHT_VIDEO: ('kinetics', (8, 4), 4, EPOCH, {'acc/top1'}),  # the other: see test_mini_video
 }
 
 
 @pytest.mark.parametrize('name', slow_unless({CLASSIFIER}, RUNS))
-def test_trains_and_tests(name, mini_data, classifier, tmp_path) -> None:
+def test_trains_and_tests(name, mini_data, classifier, light_classifier, tmp_path) -> None:
     data, (train, val), batch, options, metrics = RUNS[name]
     root = mini_data(data, train=train, val=val)
     options = {**options, 'train_dataloader.batch_size': batch}
@@ -142,13 +145,14 @@ def test_trains_and_tests(name, mini_data, classifier, tmp_path) -> None:
         make_label_maps(root / 'train', tmp_path / 'labels', num_classes=10)
         options['train_dataloader.dataset.label_root'] = str(tmp_path / 'labels')
     if name not in CLASSIFIERS:
-        options['model.backbone.init_cfg.checkpoint'] = str(classifier)
+        weights = light_classifier if 'light' in name else classifier
+        options['model.backbone.init_cfg.checkpoint'] = str(weights)
     runner = build(CONFIGS / f'mini/{name}.py', options, tmp_path)
     runner.train()
     assert list(tmp_path.glob('*_[12].pth'))
     if name not in CLASSIFIERS:
         key = 'blocks3.0.attn.qkv.weight'
-        start = torch.load(classifier)['state_dict'][f'backbone.{key}']
+        start = torch.load(weights)['state_dict'][f'backbone.{key}']
         trained = runner.model.backbone.get_parameter(key)
         assert torch.allclose(trained, start, atol=0.01)
         assert not torch.equal(trained, start)

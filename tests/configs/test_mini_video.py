@@ -18,6 +18,7 @@ from small_runs import build
 from uniformer_mm.registry import MODELS
 
 KINETICS = CONFIGS / 'mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
+LIGHT = CONFIGS / 'mini/uniformer-light-mini_u8_1xb16_kinetics-digits-rgb.py'
 
 
 @pytest.fixture
@@ -65,12 +66,12 @@ def test_a_resumed_run_has_the_losses_of_one_that_went_on(make_runner, classifie
 VIEWS = {'4x1': (4, 'CenterCrop'), '1x3': (1, 'ThreeCrop'), '5x3': (5, 'ThreeCrop')}
 
 
-@pytest.fixture(scope='module')
-def recognizer(tmp_path_factory) -> Path:
+@pytest.fixture(scope='module', params=[KINETICS, LIGHT], ids=['dense', 'light'])
+def recognizer(request, tmp_path_factory) -> Path:
     """A config without initial weights, and a checkpoint of random ones."""
     folder = tmp_path_factory.mktemp('recognizer')
     torch.manual_seed(0)
-    cfg = Config.fromfile(KINETICS)
+    cfg = Config.fromfile(request.param)
     cfg.model.backbone.init_cfg = None
     cfg.dump(folder / 'recognizer.py')
     with DefaultScope.overwrite_default_scope('mmaction'):
@@ -80,14 +81,17 @@ def recognizer(tmp_path_factory) -> Path:
     return folder
 
 
-def load(folder: Path, views: tuple[int, str], root: Path) -> tuple[Config, torch.nn.Module, dict]:
-    """The config with these views, its model in eval mode, and a collated sample."""
+def load(
+    folder: Path, root: Path, views: tuple[int, str] | None = None
+) -> tuple[Config, torch.nn.Module, dict]:
+    """The config with these views or its own, its model in eval mode, and a collated sample."""
     cfg = Config.fromfile(folder / 'recognizer.py')
     init_default_scope('mmaction')
     dataset = cfg.test_dataloader.dataset
     dataset.data_root = str(root)
-    _, sampling, _, _, crop, *_ = dataset.pipeline
-    sampling.num_clips, crop.type = views
+    if views:
+        _, sampling, _, _, crop, *_ = dataset.pipeline
+        sampling.num_clips, crop.type = views
     model = MODELS.build(cfg.model)
     model.load_state_dict(torch.load(folder / 'recognizer.pth')['state_dict'])
     sample = DATASETS.build(dataset)[2]
@@ -98,7 +102,7 @@ def load(folder: Path, views: tuple[int, str], root: Path) -> tuple[Config, torc
 @pytest.mark.parametrize('views', VIEWS.values(), ids=VIEWS)
 def test_views_are_averaged_as_logits(views, recognizer, mini_data) -> None:
     root = mini_data('kinetics', train=12, val=4)
-    _, model, batch = load(recognizer, views, root)
+    _, model, batch = load(recognizer, root, views)
     count = views[0] * (3 if views[1] == 'ThreeCrop' else 1)
     assert batch['inputs'][0].shape == (count, 3, 8, 64, 64)
     with torch.no_grad():
@@ -112,7 +116,7 @@ def test_views_are_averaged_as_logits(views, recognizer, mini_data) -> None:
 def test_mmactions_inferencer(recognizer, mini_data) -> None:
     """It decodes with decord, leaves the clips of the test and crops the center."""
     root = mini_data('kinetics', train=12, val=4)
-    _, model, batch = load(recognizer, VIEWS['4x1'], root)
+    _, model, batch = load(recognizer, root)
     with torch.no_grad():
         (expected,) = model.test_step(batch)
     inferencer = MMAction2Inferencer(

@@ -8,6 +8,7 @@ from mmengine.registry import DefaultScope
 from paper_configs import build as build_module
 from paper_configs import (
     built_model,
+    cost_of,
     learning_rates,
     leaves,
     read_config,
@@ -63,6 +64,25 @@ def test_light_networks_start_from_images(path, tmp_path) -> None:
     gammas = [parameter for name, parameter in clips.named_parameters() if 'gamma' in name]
     assert len(gammas) == (8 if 'layer_scale_init_value' in cfg else 0)
     assert all((gamma == 0.1).all() for gamma in gammas)
+
+
+# What a view costs the authors' networks, in GMACs: counted in their code.
+LIGHT_COSTS = {
+    'xxs-res128_in1k-pre_u4_8xb32': 1.00,
+    'xxs-res160_in1k-pre_u4_4xb64': 1.57,
+    'xxs-res128_in1k-pre_u8_4xb64': 2.02,
+    'xxs-res160_in1k-pre_u8_4xb64': 3.22,
+    'xxs-res128_in1k-pre_u16_8xb32': 4.19,
+    'xxs-res160_in1k-pre_u16_8xb32': 6.83,
+    'xxs-res160_in1k-pre_u32_8xb32': 15.26,
+    'xs-res192_in1k-pre_u32_8xb16': 33.79,
+}
+
+
+@pytest.mark.parametrize('name', slow_unless({'xxs-res128_in1k-pre_u4_8xb32'}, LIGHT_COSTS))
+def test_light_networks_cost_what_the_authors_do(name) -> None:
+    cost = cost_of(read_config(f'kinetics/uniformer-{name}-110e_kinetics400-rgb'))
+    assert cost.macs / 1e9 == pytest.approx(LIGHT_COSTS[name], rel=0.005)
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)

@@ -8,7 +8,18 @@ import torch
 from uniformer_mm.checkpoints import parse_checkpoint, to_mm
 
 ARCH = {'depths': (1, 2, 3, 1), 'embed_dims': (16, 32, 32, 64), 'head_dim': 16}
+# Beside what makes UniFormerLight light.
+LIGHT = {**ARCH, 'mlp_ratio': 3.0, 'embed_types': ('conv', 'patch', 'patch', 'patch')}
 CLASSIFIER = {'out_indices': (3,), 'final_norm': True}
+
+
+def heads(*names: str, num_classes: int = 5, channels: int = 64) -> dict:
+    """Random official entries of the heads with these names."""
+    state = {}
+    for name in names:
+        shape = (channels,) if name == 'norm_cls' else (num_classes, channels)
+        state |= {f'{name}.weight': torch.rand(shape), f'{name}.bias': torch.rand(shape[0])}
+    return state
 
 
 def to_openmixup(key: str) -> str:

@@ -1,5 +1,6 @@
 """tools/checkpoints/convert.py: what it writes loads, and it destroys nothing."""
 
+import argparse
 import hashlib
 import runpy
 import sys
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from weight_layouts import CLASSIFIER, LIGHT, assert_same, heads
 
-from uniformer_mm import UniFormer, UniFormer3D
+from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.checkpoints import class_order, load_backbone, read_checkpoint
 
 ARCH = {'depths': (1, 1, 1, 1), 'embed_dims': (16, 16, 16, 32), 'head_dim': 16}
@@ -138,6 +140,55 @@ def test_kinetics_classes_are_renumbered(convert, tmp_path):
             cls_head={'type': 'I3DHead', 'num_classes': 400, 'in_channels': 32},
         )
     model.load_state_dict(written['state_dict'], strict=True)
+
+
+LIGHT_HEADS = ('head', 'norm_cls', 'head_cls')
+
+
+@pytest.mark.parametrize(
+    'network, parts, names',
+    [
+        (UniFormer, ('head', 'aux_head'), 'head.fc head.aux_fc'),
+        (UniFormerLight, LIGHT_HEADS, 'head.fc head.token_norm head.token_fc'),
+        (UniFormerLight3D, LIGHT_HEADS, 'cls_head.fc_cls cls_head.token_norm cls_head.token_fc'),
+    ],
+)
+def test_second_heads_there_and_back(convert, tmp_path, network, parts, names):
+    state = {**network(LIGHT, **CLASSIFIER).state_dict(), **heads(*parts, num_classes=400)}
+    source, mm, official = (tmp_path / f'{name}.pth' for name in ('source', 'mm', 'official'))
+    training = {'optimizer': {'lr': 1}, 'args': argparse.Namespace(model='uniformer_xxs')}
+    torch.save({'model': state, 'model_ema': state, **training}, source)
+    order = ('--class-order', 'kinetics400') if network.ndim == 3 else ()
+    assert convert(source, mm, *HEAD_DIM, *order)[0] == 0
+    written = torch.load(mm)
+    found = {key.rpartition('.')[0] for key in written['state_dict'] if 'head' in key}
+    assert found == set(names.split())
+    assert written['meta']['type'] == f'uniformer_mm.{network.__name__}'
+    assert convert(mm, official, '--to', 'official', *order)[0] == 0
+    assert_same(torch.load(official)['model'], state)
+
+
+def test_head_on_the_class_token_may_be_dropped(convert, official, tmp_path):
+    state = {**UniFormerLight(LIGHT, **CLASSIFIER).state_dict(), **heads(*LIGHT_HEADS)}
+    source, target = tmp_path / 'source.pth', tmp_path / 'a.pth'
+    torch.save(state, source)
+    assert convert(source, target, *HEAD_DIM, '--drop-token-head')[0] == 0
+    written = torch.load(target)['state_dict']
+    assert {key for key in written if 'head' in key} == {'head.fc.weight', 'head.fc.bias'}
+    code, said = convert(official, target, *HEAD_DIM, '--force', '--drop-token-head')
+    assert code == 1 and 'has no head on a class token' in said
+
+
+def test_light_detector(convert, tmp_path):
+    state = {f'backbone.{k}': v for k, v in UniFormerLight('mini').state_dict().items()}
+    state |= {'neck.weight': torch.zeros(1), 'rpn_head.weight': torch.zeros(1)}
+    source, target = tmp_path / 'source.pth', tmp_path / 'a.pth'
+    torch.save({'state_dict': state, 'meta': {'CLASSES': ('person',)}}, source)
+    assert convert(source, target, '--task', 'dense', '--arch', 'mini')[0] == 0
+    written = torch.load(target)
+    assert_same(written['state_dict'], state)
+    assert written['meta']['type'] == 'uniformer_mm.UniFormerLight'
+    assert written['meta']['dataset_meta'] == {'classes': ('person',)}
 
 
 def test_what_is_refused_leaves_no_file(convert, official, tmp_path):

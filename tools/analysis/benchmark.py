@@ -1,10 +1,11 @@
-"""Compare ways of running one backbone: time as a ratio, and peak memory.
+"""Compare backbones, and ways of running them: time as a ratio, and peak memory.
 
     python tools/analysis/benchmark.py --arch small --style hybrid --shape 800 1280
     python tools/analysis/benchmark.py --arch small --shape 32 224 224
+    python tools/analysis/benchmark.py --arch small xs xxs --ways fused all-tokens --batch 8
 
-The ways are timed in turn, round after round in one process, so that a busy machine
-slows all of them alike; the median of each is compared with the first. Peak memory is
+They are timed in turn, round after round in one process, so that a busy machine slows all
+of them alike; the median of each is compared with the first. Peak memory is
 that of one forward (and backward) pass beyond the weights; on a CPU every way runs in
 a fresh process for it.
 """
@@ -22,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from uniformer_mm import UniFormer, UniFormer3D
+from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.models.layers import STYLES
 
 MIB = 2**20
@@ -33,14 +34,18 @@ WAYS = {
     'folded': 'fused, after fold_for_inference()',
     'compiled': 'folded, then torch.compile',
     'bf16': 'fused, under bfloat16 autocast',
+    'all-tokens': 'fused, without the shrinking of the light networks',
 }
+
+Entry = tuple[str, str]  # an architecture and a way
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--arch', default='small', choices=list(UniFormer.arch_zoo))
+    zoo = [*UniFormer.arch_zoo, *UniFormerLight.arch_zoo]
+    parser.add_argument('--arch', nargs='+', default=['small'], choices=zoo)
     parser.add_argument('--style', default='global', choices=STYLES, help='attention of stage 3')
     parser.add_argument('--window-size', type=int, default=14)
     parser.add_argument(
@@ -60,28 +65,45 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if len(args.shape) not in (2, 3):
         parser.error(f'--shape takes H W or T H W, got {args.shape}')
-    if args.arch not in network(args).arch_zoo:
-        parser.error(f'--arch {args.arch} is not one of clips: {list(UniFormer3D.arch_zoo)}')
+    for arch in args.arch:
+        zoo = network(args, arch).arch_zoo
+        if arch not in zoo:
+            parser.error(f'--arch {arch} is not one of clips: {list(zoo)}')
     inference_only = {'folded', 'compiled'} & set(args.ways)
     if args.train and inference_only:
         parser.error(f'--train excludes the inference-only ways {sorted(inference_only)}')
     return args
 
 
-def network(args: argparse.Namespace) -> type[UniFormer]:
-    """The backbone for images or for clips, by the shape."""
-    return UniFormer3D if len(args.shape) == 3 else UniFormer
+def network(args: argparse.Namespace, arch: str) -> type[UniFormer]:
+    """The backbone of this name for images or for clips, by the shape."""
+    light = arch not in UniFormer.arch_zoo
+    if len(args.shape) == 3:
+        return UniFormerLight3D if light else UniFormer3D
+    return UniFormerLight if light else UniFormer
 
 
-def build(args: argparse.Namespace, way: str) -> Callable[[], None]:
-    """One pass of the backbone, run the given way."""
+def entries(args: argparse.Namespace) -> dict[str, Entry]:
+    """What is compared, under a name; all tokens are kept by light networks only."""
+    kept = [
+        (arch, way)
+        for arch in args.arch
+        for way in args.ways
+        if way != 'all-tokens' or issubclass(network(args, arch), UniFormerLight)
+    ]
+    return {way if len(args.arch) == 1 else f'{arch} {way}': (arch, way) for arch, way in kept}
+
+
+def build(args: argparse.Namespace, arch: str, way: str) -> Callable[[], None]:
+    """One pass of a backbone, run the given way."""
     torch.manual_seed(0)
-    model = network(args)(
-        args.arch,
+    model = network(args, arch)(
+        arch,
         stage3_style=args.style,
         window_size=args.window_size,
         fused_attn=way != 'plain',
         with_cp=way == 'checkpoint',
+        **(dict(keep_ratio=1.0) if way == 'all-tokens' else {}),
     )
     model = model.to(args.device).train(args.train)
     if way in ('folded', 'compiled'):
@@ -104,26 +126,26 @@ def build(args: argparse.Namespace, way: str) -> Callable[[], None]:
     return run
 
 
-def cpu_peak(args: argparse.Namespace, way: str) -> float:
+def cpu_peak(args: argparse.Namespace, entry: Entry) -> float:
     """Growth of this process's resident size in one pass, in MiB (Linux)."""
 
     def resident(field: str) -> int:
         lines = Path('/proc/self/status').read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
-    run = build(args, way)
+    run = build(args, *entry)
     Path('/proc/self/clear_refs').write_text('5')  # resets the peak, VmHWM
     before = resident('VmRSS')
     run()
     return (resident('VmHWM') - before) / 1024
 
 
-def peak_memory(args: argparse.Namespace, way: str) -> float:
+def peak_memory(args: argparse.Namespace, entry: Entry) -> float:
     """Peak memory of one pass beyond the weights, in MiB."""
     if args.device == 'cpu':
         with multiprocessing.get_context('spawn').Pool(1) as pool:
-            return pool.apply(cpu_peak, (args, way))
-    run = build(args, way)
+            return pool.apply(cpu_peak, (args, entry))
+    run = build(args, *entry)
     run()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -146,24 +168,23 @@ def measure_times(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str,
 
 def main() -> None:
     args = parse_args()
-    memory = {way: peak_memory(args, way) for way in args.ways}
-    times = measure_times({way: build(args, way) for way in args.ways}, args.rounds)
-    first = times[args.ways[0]]
+    compared = entries(args)
+    memory = {name: peak_memory(args, entry) for name, entry in compared.items()}
+    times = measure_times({n: build(args, *entry) for n, entry in compared.items()}, args.rounds)
+    first = next(iter(times.values()))
     results = {
-        way: dict(ms=times[way] * 1e3, speed=first / times[way], peak_mib=memory[way])
-        for way in args.ways
+        name: dict(ms=times[name] * 1e3, speed=first / times[name], peak_mib=memory[name])
+        for name in compared
     }
 
     passes = 'forward + backward' if args.train else 'forward'
     size = 'x'.join(map(str, (args.batch, 3, *args.shape)))
-    table = Table(
-        title=f'{network(args).__name__} {args.arch}, {args.style}, {size}, {passes}, {args.device}'
-    )
-    for column in ('way', 'ms', f'speed / {args.ways[0]}', 'peak MiB', ''):
+    table = Table(title=f'{", ".join(args.arch)}, {args.style}, {size}, {passes}, {args.device}')
+    for column in ('', 'ms', f'speed / {next(iter(results))}', 'peak MiB', 'way'):
         table.add_column(column, justify='left' if column in ('way', '') else 'right')
-    for way, result in results.items():
+    for name, result in results.items():
         numbers = (f'{result["ms"]:.0f}', f'{result["speed"]:.2f}', f'{result["peak_mib"]:.0f}')
-        table.add_row(way, *numbers, WAYS[way])
+        table.add_row(name, *numbers, WAYS[compared[name][1]])
     Console().print(table)
     if args.json:
         Path(args.json).write_text(json.dumps(results, indent=2))

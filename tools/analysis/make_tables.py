@@ -151,11 +151,22 @@ class Table:
 
 
 class Tasks:
-    """The table of the main README: the largest model of every task."""
+    """The table of the main README: the largest model of every task, and the smallest of all."""
 
     # Task, model, its config, the scores to show.
     ROWS = (
-        ('image classification', 'UniFormer-B', 'imagenet/uniformer-base_8xb128_in1k', ['top-1']),
+        (
+            'image classification',
+            'UniFormer-XXS, 128 x 128',
+            'imagenet/uniformer-xxs_8xb512_in1k-128px',
+            ['top-1'],
+        ),
+        (
+            'image classification',
+            'UniFormer-L, 384 x 384',
+            'imagenet/uniformer-large_token-label_8xb32_in1k-384px',
+            ['top-1'],
+        ),
         (
             'detection, instance segmentation',
             'Cascade Mask R-CNN, B',

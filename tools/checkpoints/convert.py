@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from uniformer_mm import UniFormer, UniFormer3D, __version__
-from uniformer_mm.architectures import ARCHS
+from uniformer_mm import __version__
+from uniformer_mm.architectures import ARCHS, LIGHT_ARCHS
 from uniformer_mm.checkpoints import (
     CLASS_ORDERS,
     CheckpointError,
@@ -26,6 +26,10 @@ from uniformer_mm.checkpoints import (
     to_mm,
     to_official,
 )
+from uniformer_mm.registry import MODELS
+
+# What light networks have beside their linear head.
+TOKEN_HEAD = ('norm_cls.', 'head_cls.')
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,7 +51,9 @@ def parse_args() -> argparse.Namespace:
         help='cls: keep the classification head; dense: neck and heads of a detector, segmentor or '
         'pose estimator; backbone: nothing else (default: cls)',
     )
-    parser.add_argument('--arch', choices=list(ARCHS), help='check the architecture')
+    parser.add_argument(
+        '--arch', choices=list({**ARCHS, **LIGHT_ARCHS}), help='check the architecture'
+    )
     parser.add_argument(
         '--head-dim', type=int, help='channels of one attention head, if the file does not tell'
     )
@@ -63,6 +69,12 @@ def parse_args() -> argparse.Namespace:
         choices=(*CLASS_ORDERS, 'keep'),
         help="renumber the classes of a Kinetics head from the authors' order to MMAction2's, or "
         'with --to official back; keep: the classes are others. Needed for 400 and 600 classes',
+    )
+    parser.add_argument(
+        '--drop-token-head',
+        action='store_true',
+        help="leave out a light model's head on the class token, which only training uses, so that "
+        "the library's linear head takes the file",
     )
     parser.add_argument('--add-hash', action='store_true', help="put the file's hash into its name")
     parser.add_argument('--force', action='store_true', help='overwrite the target')
@@ -96,16 +108,26 @@ def order_classes(weights: Weights, to: str, order: str | None) -> Weights:
     return reorder_head(weights, order, to_mmaction=to == 'mm')
 
 
-def prove(weights: Weights, arguments: dict[str, Any]) -> str:
-    """Load the weights into the network that is said to fit them; gives its type.
+def drop_token_head(weights: Weights) -> Weights:
+    """The weights without the head on the class token and its norm.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    kept = {k: v for k, v in weights.classifier.items() if not k.startswith(TOKEN_HEAD)}
+    if len(kept) == len(weights.classifier):
+        raise CheckpointError(f'{weights.source} has no head on a class token to drop.')
+    return replace(weights, classifier=kept)
+
+
+def prove(weights: Weights, network: dict[str, Any]) -> None:
+    """Load the weights into the network that is said to fit them.
 
     Raises:
         CheckpointError: If an entry is missing, left over or of another shape.
     """
-    network = UniFormer3D if weights.video else UniFormer
     backbone_only = replace(weights, classifier={}, other={})
-    load_backbone(network(**arguments), backbone_only, head_dim=arguments['head_dim'])
-    return f'uniformer_mm.{network.__name__}'
+    load_backbone(MODELS.build(dict(network)), backbone_only, head_dim=network['head_dim'])
 
 
 def dataset_meta_of(meta: dict) -> dict:
@@ -119,8 +141,8 @@ def convert(args: argparse.Namespace) -> Path:
     if args.target.exists() and not (args.force or args.add_hash):
         raise FileExistsError(f'{args.target} exists; choose another name or give --force.')
     weights = read_checkpoint(args.source, ema=args.ema)
-    model = describe_weights(weights, args.arch, args.head_dim)
-    network = prove(weights, model)
+    network = describe_weights(weights, args.arch, args.head_dim)
+    prove(weights, network)
     if args.task == 'backbone':
         weights.classifier.clear()
         weights.other.clear()
@@ -135,11 +157,12 @@ def convert(args: argparse.Namespace) -> Path:
         raise CheckpointError(
             f'{args.source} has no classification head: use --task dense or --task backbone.'
         )
+    if args.drop_token_head:
+        weights = drop_token_head(weights)
     if weights.classifier:
         weights = order_classes(weights, args.to, args.class_order)
     meta = {
-        'type': network,
-        **model,
+        **network,
         'source_file': args.source.name,
         'source_sha256': sha256_of(args.source),
         'source_layout': weights.layout,

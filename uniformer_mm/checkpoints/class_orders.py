@@ -50,7 +50,7 @@ def known_class_order(weights: Weights) -> str | None:
 
 
 def reorder_head(weights: Weights, dataset: str, to_mmaction: bool) -> Weights:
-    """Bring the classes of a video head into another order.
+    """Bring the classes of video heads into another order.
 
     Args:
         weights: What was read; not changed.
@@ -58,7 +58,7 @@ def reorder_head(weights: Weights, dataset: str, to_mmaction: bool) -> Weights:
         to_mmaction: Whether to go from the authors' order to MMAction2's, or back.
 
     Returns:
-        The same weights with another head.
+        The same weights with other heads.
 
     Raises:
         CheckpointError: If there is no video head with that number of classes.
@@ -72,4 +72,10 @@ def reorder_head(weights: Weights, dataset: str, to_mmaction: bool) -> Weights:
         )
     order = class_order(dataset)
     index = order.argsort() if to_mmaction else order
-    return replace(weights, classifier={k: v[index] for k, v in weights.classifier.items()})
+    return replace(
+        weights,
+        classifier={
+            key: value if key.startswith('norm_cls.') else value[index]
+            for key, value in weights.classifier.items()
+        },
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Iterator
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -19,6 +20,13 @@ from .weights import Weights
 from .writing import to_mm
 
 _STAGE_NORM = re.compile(r'backbone\.norm[1-4]\.')
+_TRAINING_ONLY = 'for training alone: use {}, or drop it with convert.py --drop-token-head'
+# Second heads of classifiers, what a file with one needs, and what one without it needs.
+_SECOND_HEADS = {
+    'head.aux_fc': ('part of the scores: use uniformer_mm.TokenLabelHead', 'LinearClsHead'),
+    'head.token_fc': (_TRAINING_ONLY.format('uniformer_mm.LightClsHead'), 'LinearClsHead'),
+    'cls_head.token_fc': (_TRAINING_ONLY.format('uniformer_mm.LightHead3D'), 'I3DHead'),
+}
 
 
 def load_backbone(
@@ -140,13 +148,14 @@ def check_head_dim(backbone: nn.Module, weights: Weights, stated: int | None = N
             f'head_dim={backbone.head_dim}. The shapes agree all the same, and the model would '
             f'predict badly: set head_dim={head_dim} in the backbone.'
         )
-    if head_dim is None and weights.token_labelling:
-        raise CheckpointError(
-            f'{weights.source} was trained with token labelling, where the same model name has '
-            'another head_dim (32 for S, B and S+, 64 for their "dim64" twins and L), and its '
-            'name does not tell which. State it with init_cfg=dict(..., head_dim=32) or 64.'
-        )
     if head_dim is None and weights.layout == 'official':
+        if weights.token_labelling:
+            raise CheckpointError(
+                f'{weights.source} was trained with token labelling, where the same model name has '
+                'another head_dim (32 for S, B and S+, 64 for their "dim64" twins and L), and its '
+                'name does not tell which. State it with init_cfg=dict(..., head_dim=32) or 64, '
+                'for a whole model with --head-dim of tools/checkpoints/convert.py.'
+            )
         print_log(
             f'The name of {weights.source} does not tell its head_dim and no shape shows it; it '
             f'is taken to be the {backbone.head_dim} of the config. State it with '
@@ -206,7 +215,7 @@ def load_model(
         state.pop(key, None)
         # EMAHook swaps the two dicts name by name.
         checkpoint.get('ema_state_dict', {}).pop(f'module.{key}', None)
-    _load_whole(model, state, ignored, source)
+    _load_whole(model, state, ignored, weights)
     if ignored:
         print_log(
             f'{source}: left over, or not in the file and at its initial value '
@@ -241,7 +250,9 @@ def _order_classes(weights: Weights, wanted: str | None) -> Weights:
     return weights
 
 
-def _load_whole(model: nn.Module, state: dict[str, Tensor], ignored: set[str], source: str) -> None:
+def _load_whole(
+    model: nn.Module, state: dict[str, Tensor], ignored: set[str], weights: Weights
+) -> None:
     """Load all but ``ignored``; torch reports names after the model's own renaming."""
     own = model.state_dict()
     differences = Differences.between(own, state)
@@ -260,10 +271,25 @@ def _load_whole(model: nn.Module, state: dict[str, Tensor], ignored: set[str], s
     for key in ignored:
         differences.missing.pop(key, None)
     if differences or error:
+        causes = ''.join(f'{cause}\n' for cause in _causes(model, differences, weights))
         raise CheckpointError(
-            f'{source} does not fit the model.\n{error}{differences.describe()}\n'
+            f'{weights.source} does not fit the model.\n{causes}{error}{differences.describe()}\n'
             'To load a backbone alone, use model.backbone.init_cfg=dict(type="Pretrained", '
             'checkpoint=...) instead of load_from. To train a new head, use default_hooks='
             'dict(checkpoint_guard=dict(type="uniformer_mm.CheckpointGuardHook", '
             'allow_new_head=True)).'
         )
+
+
+def _causes(model: nn.Module, differences: Differences, weights: Weights) -> Iterator[str]:
+    """What to do about differences of a whole model whose cause can be told."""
+    for head, (remedy, plain) in _SECOND_HEADS.items():
+        if f'{head}.weight' in differences.unexpected:
+            yield f'The file has a second head, {head}, {remedy}.'
+        elif f'{head}.weight' in differences.missing:
+            yield f'The model has a second head, {head}, the file none: use {plain}.'
+    backbone = getattr(model, 'backbone', None)
+    if hasattr(backbone, 'head_dim'):
+        own = backbone.state_dict()
+        backbones = Differences.between(own, weights.backbone)
+        yield from family_of(own).hints(backbones, own, weights.backbone)

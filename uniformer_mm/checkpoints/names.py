@@ -83,6 +83,14 @@ def _ranges(indices: Iterable[int]) -> str:
     return text if text.isdigit() else f'[{text}]'
 
 
+def replace_prefix(key: str, prefixes: Mapping[str, str]) -> str | None:
+    """The name with the other one of its prefix; None if it starts with none of them."""
+    for prefix, other in prefixes.items():
+        if key.startswith(prefix):
+            return other + key.removeprefix(prefix)
+    return None
+
+
 def shorten(names: Iterable[Any], limit: int = 12) -> str:
     names = [str(name) for name in names]
     rest = f' and {len(names) - limit} more' if len(names) > limit else ''

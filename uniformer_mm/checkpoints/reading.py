@@ -18,7 +18,7 @@ from torch import Tensor
 from uniformer_mm.errors import CheckpointError
 
 from .families import uniformer
-from .names import shorten, top_level_names
+from .names import replace_prefix, shorten, top_level_names
 from .released import find_released, url_of
 from .safe import load_weights_only
 from .weights import CLASSIFIER_PREFIXES, MM_HEADS, Weights
@@ -81,14 +81,15 @@ def parse_checkpoint(
     is_openmixup = uniformer.is_openmixup(state)
     is_mm = any(key.startswith('backbone.') for key in state)
     is_video = any(value.ndim == 5 for value in state.values())
-    mm_head = MM_HEADS['video' if is_video else 'image']
+    mm_heads = {mm: name for name, mm in MM_HEADS['video' if is_video else 'image'].items()}
     backbone: dict[str, Tensor] = {}
     classifier: dict[str, Tensor] = {}
     other: dict[str, Tensor] = {}
     for key, value in state.items():
         if is_mm or is_openmixup:
-            if key.startswith(mm_head):
-                classifier[f'head.{key.removeprefix(mm_head)}'] = value
+            name = replace_prefix(key, mm_heads)
+            if name is not None:
+                classifier[name] = value
                 continue
             if (is_mm and not key.startswith('backbone.')) or key.startswith('ema_'):
                 other[key] = value

@@ -72,7 +72,8 @@ def find_released(source: str | os.PathLike) -> Released | None:
 
     Folders, a resolution, ``in1k``, hash and date in the name do not matter.
     """
-    name = re.sub(r'\.(pth|pt|pyth|bin)$', '', str(source).partition('?')[0].rsplit('/', 1)[-1])
+    file = str(source).partition('?')[0].rsplit('/', 1)[-1]
+    name = re.sub(r'\.(pth|pt|pyth|bin)(\.tar)?$', '', file)
     return RELEASED.get(name) or _by_plain_name().get(_plain(name))
 
 
@@ -98,9 +99,11 @@ def _by_plain_name() -> dict[str, Released]:
 
 
 def _plain(name: str) -> str:
+    # The authors' folder ``exp_light/xxs_128`` holds the file ``uniformer_xxs_128_in1k``, and
+    name = re.sub(r'^xx?s_', r'uniformer_\g<0>', name)
     name = re.sub(r'(_in1k|_224|_384|-[0-9a-f]{8}|_20\d{6})+$', '', name)
     name = re.sub(r'^(top_down)_\d+x\d+', r'\1', name)
-    # The authors' folder ``uniformer_s16x8_k400`` holds the file ``uniformer_small_k400_16x8``.
+    # ``uniformer_s16x8_k400`` holds the file ``uniformer_small_k400_16x8``.
     match = re.fullmatch(r'uniformer_([sb])(\d+(?:x\d+)?)_([a-z]+\d+)(.*)', name)
     if match:
         size = {'s': 'small', 'b': 'base'}[match[1]]

@@ -9,10 +9,22 @@ from torch import Tensor
 
 from .released import known_head_dim
 
-# The linear heads of MMPretrain's and MMAction2's classifiers.
-MM_HEADS = {'image': 'head.fc.', 'video': 'cls_head.fc_cls.'}
+# The heads' official names, and those in classifiers of MMPretrain and MMAction2.
+MM_HEADS = {
+    'image': {
+        'head.': 'head.fc.',
+        'aux_head.': 'head.aux_fc.',
+        'norm_cls.': 'head.token_norm.',
+        'head_cls.': 'head.token_fc.',
+    },
+    'video': {
+        'head.': 'cls_head.fc_cls.',
+        'norm_cls.': 'cls_head.token_norm.',
+        'head_cls.': 'cls_head.token_fc.',
+    },
+}
 # Parts that only the classifier has; a backbone may be loaded without them.
-CLASSIFIER_PREFIXES = ('head.', 'aux_head.', 'head_cls.', 'norm_cls.')
+CLASSIFIER_PREFIXES = tuple(MM_HEADS['image'])
 
 
 @dataclass
@@ -21,8 +33,8 @@ class Weights:
 
     Attributes:
         backbone: Backbone entries under their official names.
-        classifier: Classification heads under their official names (``head.weight``,
-            ``aux_head.weight``).
+        classifier: Classification heads under their official names: ``head``, ``aux_head`` of
+            token labelling, and ``norm_cls`` and ``head_cls`` of a light network.
         other: Everything else (necks, task heads) under the names in the file.
         source: The file's path or URL.
         layout: ``'official'``, ``'mm'`` or ``'openmixup'``.

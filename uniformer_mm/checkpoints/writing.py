@@ -12,31 +12,38 @@ from torch import Tensor
 
 from uniformer_mm.errors import CheckpointError
 
-from .names import top_level_names
+from .names import replace_prefix, top_level_names
 from .weights import MM_HEADS, Weights
 
 
 def to_mm(weights: Weights) -> dict[str, Tensor]:
-    """State dict of an OpenMMLab model: the backbone, its linear head and what else there is.
+    """State dict of an OpenMMLab model: the backbone, its heads and what else there is.
 
-    The head is ``head.fc`` as in MMPretrain, and of a video network ``cls_head.fc_cls`` as in
-    MMAction2. The classes keep their order; see :func:`reorder_head`.
+    ================  ==========================  =======================
+    official          MMPretrain's classifier     MMAction2's recognizer
+    ================  ==========================  =======================
+    ``head``          ``head.fc``                 ``cls_head.fc_cls``
+    ``aux_head``      ``head.aux_fc``
+    ``norm_cls``      ``head.token_norm``         ``cls_head.token_norm``
+    ``head_cls``      ``head.token_fc``           ``cls_head.token_fc``
+    ================  ==========================  =======================
 
-    The head of a pose estimator gets the name that mmpose 1.x gives it.
+    The classes keep their order; see :func:`reorder_head`. The head of a pose estimator gets the
+    name that mmpose 1.x gives it.
 
     Raises:
-        CheckpointError: If the weights have a token-labelling or class-token head, which a
-            linear classification head cannot hold.
+        CheckpointError: If the weights are for clips and have a token-labelling head.
     """
-    head = MM_HEADS['video' if weights.video else 'image']
+    heads = MM_HEADS['video' if weights.video else 'image']
     state = {f'backbone.{key}': value for key, value in weights.backbone.items()}
     for key, value in weights.classifier.items():
-        if not key.startswith('head.'):
+        name = replace_prefix(key, heads)
+        if name is None:
             raise CheckpointError(
-                f'{weights.source} has {key.split(".")[0]!r}, which a linear classification head '
-                'cannot hold: convert the backbone only (--task backbone).'
+                f'{weights.source} has {key.split(".")[0]!r}, which no recognizer has: convert the '
+                'backbone only (--task backbone).'
             )
-        state[key.replace('head.', head)] = value
+        state[name] = value
     for key, value in weights.other.items():
         state[re.sub(r'^keypoint_head\.', 'head.', key)] = value
     return state

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from uniformer_mm.architectures import ARCHS, CLIP_ARCHS, STEM_WEIGHTS, Arch
+from uniformer_mm.architectures import ARCHS, CLIP_ARCHS, LIGHT_ARCHS, STEM_WEIGHTS, Arch
 from uniformer_mm.errors import CheckpointError
 
 from ..kernels import adapt_stem_weight, inflate_weight
@@ -20,6 +20,8 @@ from ..weights import Weights
 # that has one of them must have all.
 _LATER_PARTS = (r'norm[1-4]\.', r'blocks\d\.\d+\.t_(attn|norm)\.')
 _LAYER_SCALE = r'blocks\d\.\d+\.gamma_'
+# Where a light network makes its class token, and where it widens it.
+_TOKEN_STAGES = {'cls_token': 3, 'cls_upsample': 4}
 
 
 def recognises(state: Iterable[str]) -> bool:
@@ -50,9 +52,10 @@ def may_keep_initial(key: str, file: Iterable[str], new_layer_scale: bool = Fals
 def may_be_dropped(key: str, own: Iterable[str]) -> bool:
     """Whether a file entry belongs to a part that the backbone with entries ``own`` lacks."""
     module = key.split('.')[0]
-    stage = re.fullmatch(r'(?:patch_embed|blocks)([1-4])', module)
-    if stage:
-        return not any(name.startswith(f'blocks{stage[1]}.') for name in own)
+    staged = re.fullmatch(r'(?:patch_embed|blocks)([1-4])', module)
+    stage = staged[1] if staged else _TOKEN_STAGES.get(module)
+    if stage is not None:
+        return not any(name.startswith(f'blocks{stage}.') for name in own)
     is_norm = re.fullmatch(r'norm[1-4]?', module)
     return bool(is_norm) and not any(name.startswith(f'{module}.') for name in own)
 
@@ -133,13 +136,22 @@ def hints(
             f'{model_arch.in_channels}: init_cfg=dict(..., adapt_stem=True) adapts an RGB file.'
         )
     same_axes = is_for_images(own) == is_for_images(file)
+    clips = not (is_for_images(own) and is_for_images(file))
+    fitting = _network(file_arch, clips)
     if not same_axes and is_for_images(own):
-        yield 'The file is for clips, the model for images: use UniFormer3D.'
+        yield f'The file is for clips, the model for images: use {fitting}.'
+    # Not by the architectures: a network may stop before the stages that have a class token.
+    if 'cls_token' in differences.unexpected:
+        yield f'The file has the class token of the light networks, the model none: use {fitting}.'
+    elif 'cls_token' in differences.missing:
+        yield f'The model is a light network, the file has no class token: use {fitting}.'
     for name, ours in model_arch.shape.items():
         theirs = file_arch.shape[name]
         if isinstance(ours, tuple):
             theirs = theirs[: len(ours)]
-        if ours != theirs and (same_axes or name not in ('split', 'std')):
+        if name == 'light' or (name in ('split', 'std') and not same_axes):
+            continue
+        if ours != theirs:
             yield f'The model has {name}={ours}, the file {name}={theirs}.'
     if any(key.startswith('norm.') for key in differences.missing):
         yield (
@@ -148,10 +160,15 @@ def hints(
         )
 
 
+def _network(arch: Arch, clips: bool) -> str:
+    """Name of the class of the networks with this architecture."""
+    return f'UniFormer{"Light" if arch.light else ""}{"3D" if clips else ""}'
+
+
 def describe(
     weights: Weights, arch: str | None = None, head_dim: int | None = None
 ) -> dict[str, Any]:
-    """Find the arguments of the network that fits the weights.
+    """Find the network that fits the weights, and its arguments.
 
     Only loading the weights into it proves that they are complete.
 
@@ -161,10 +178,10 @@ def describe(
         head_dim: Channels of one attention head, if the file does not tell it.
 
     Returns:
-        Arguments of :class:`uniformer_mm.UniFormer`, or of a video network of
-        :class:`uniformer_mm.UniFormer3D`: ``arch`` (a name, or a dict if no named one
-        fits), ``head_dim``, ``in_channels``, ``layer_scale_init_value``, ``layer_scale_stages``,
-        ``out_indices``, ``final_norm`` and, of OpenMixup's weights, ``patch_norm_eps``.
+        A config of the network: its ``type``, such as ``'uniformer_mm.UniFormerLight3D'``,
+        ``arch`` (a name, or a dict if no named one fits), ``head_dim``, ``in_channels``,
+        ``layer_scale_init_value``, ``layer_scale_stages``, ``out_indices``, ``final_norm`` and, of
+        OpenMixup's weights, ``patch_norm_eps``.
 
     Raises:
         CheckpointError: If the weights are no UniFormer's, contradict the arguments or do not
@@ -174,13 +191,15 @@ def describe(
     if found is None:
         names = top_level_names(weights.backbone)
         raise CheckpointError(f'{weights.source} is no UniFormer: its entries are {names}.')
-    zoo = CLIP_ARCHS if weights.video else ARCHS
+    zoo = LIGHT_ARCHS if found.light else CLIP_ARCHS if weights.video else ARCHS
     fitting = {name: named for name, named in zoo.items() if named.shape == found.shape}
     if arch is not None and arch not in fitting:
         raise CheckpointError(
             f'{weights.source} is not {arch!r}: it has {found.shape}, which fits '
             f'{", ".join(map(repr, fitting)) or "no named architecture"}.'
         )
+    if arch is None and found.light:  # whose sizes have one head dimension each
+        arch = next(iter(fitting), None)
     if head_dim is None:
         head_dim = weights.head_dim
     if head_dim is None and arch is not None and not weights.token_labelling:
@@ -194,7 +213,8 @@ def describe(
         arch = next((name for name, named in fitting.items() if named.head_dim == head_dim), None)
         arch = arch or next(iter(fitting), {**found.shape, 'head_dim': head_dim})
     norms = {int(key[4]) - 1 for key in weights.backbone if re.match(r'norm[1-4]\.', key)}
-    arguments = {
+    config = {
+        'type': f'uniformer_mm.{_network(found, weights.video)}',
         'arch': arch,
         'head_dim': head_dim,
         'in_channels': found.in_channels,
@@ -204,5 +224,5 @@ def describe(
         'final_norm': 'norm.weight' in weights.backbone,
     }
     if weights.layout == 'openmixup':
-        arguments['patch_norm_eps'] = 1e-6  # theirs; the authors' models have 1e-5
-    return arguments
+        config['patch_norm_eps'] = 1e-6  # theirs; the authors' models have 1e-5
+    return config
