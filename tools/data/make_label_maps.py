@@ -145,14 +145,14 @@ def check_classifier(model: nn.Module, args: argparse.Namespace) -> None:
     """
     device = next(model.parameters()).device
     try:
-        num_classes = cell_logits(model, torch.zeros(1, 3, args.size, args.size, device=device))
+        logits = cell_logits(model, torch.zeros(1, 3, args.size, args.size, device=device))
     except Exception as error:  # anything can go wrong in a network that was made for vectors
         raise cli.UserError(
             f'{args.config} cannot make label maps: expected a classifier whose head scores the '
             f'mean of a feature map ({type(error).__name__}: {error}).'
         ) from error
-    if not 1 <= args.topk <= num_classes.shape[1]:
-        raise cli.UserError(f'--topk {args.topk}: expected 1 to {num_classes.shape[1]} classes.')
+    if not 1 <= args.topk <= logits.shape[1]:
+        raise cli.UserError(f'--topk {args.topk}: expected 1 to {logits.shape[1]} classes.')
 
 
 def check_recipe(args: argparse.Namespace) -> None:
