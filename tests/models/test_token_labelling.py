@@ -163,10 +163,10 @@ def test_tokens_go_back_to_their_images(monkeypatch) -> None:
     model, images = build_classifier(), torch.randn(4, 3, 96, 128)
     for parameter in model.parameters():
         nn.init.normal_(parameter)
-    plain = build_classifier(mix_alpha=None)
+    plain = build_classifier(mix_prob=0.0)
     plain.load_state_dict(model.state_dict())
     box = BatchBox(8, 24, 0, 16)  # whole tokens: 2 x 2 of 3 x 4
-    monkeypatch.setattr(BatchBox, 'random', lambda height, width, alpha: box)
+    monkeypatch.setattr(BatchBox, 'random', lambda height, width: box)
     mixed, unmixed = (m.loss(images, make_samples()) for m in (model, plain))
     torch.testing.assert_close(mixed['loss_tokens'], unmixed['loss_tokens'])
     assert not torch.allclose(mixed['loss_cls'], unmixed['loss_cls'], rtol=1e-5)
@@ -186,6 +186,16 @@ def test_tokens_go_back_to_their_images(monkeypatch) -> None:
     torch.testing.assert_close(mixed['loss_cls'], expected)
 
 
+@pytest.mark.parametrize('prob', [0.2, 1.0])
+def test_how_often_batches_are_mixed(prob, monkeypatch) -> None:
+    model, boxes = build_classifier(mix_prob=prob), []
+    monkeypatch.setattr(model.head, 'loss', lambda feats, samples, box=None: boxes.append(box))
+    for _ in range(300):
+        model.loss(torch.zeros(1, 3, 32, 32), [])
+    mixed = [box is not None for box in boxes]
+    assert np.mean(mixed) == pytest.approx(prob, abs=0.07 * (prob < 1))
+
+
 def test_nothing_is_mixed_in_a_test() -> None:
     model, images = build_classifier(), torch.randn(2, 3, 70, 90)  # of any size
     together = model(images, mode='tensor')
@@ -199,7 +209,7 @@ def test_sides_that_cannot_be_mixed_are_refused() -> None:
     images = torch.randn(2, 3, 96, 100)
     with pytest.raises(ValueError, match='multiples of 32; got 96 x 100'):
         build_classifier().loss(images, make_samples(2))
-    assert build_classifier(mix_alpha=None).loss(images, make_samples(2))
+    assert build_classifier(mix_prob=0.0).loss(images, make_samples(2))
 
 
 def test_samples_without_label_maps_are_refused() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from mmpretrain.models import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -22,16 +23,16 @@ FIRST_STRIDE, LAST_STRIDE = 4, 32  # of the maps that are mixed, and of the toke
 class TokenLabelClassifier(ImageClassifier):
     """mmpretrain's ``ImageClassifier`` with MixToken in training.
 
-    In every training step, the images of a batch exchange a box of the first map with those of the
-    reversed batch. It takes the place of Mixup and CutMix, which know of no label maps. Edges of
-    the box that fall inside a token of the last map are floored, as in the original code.
+    The images of a batch exchange a box of the first map with those of the reversed batch. It takes
+    the place of Mixup and CutMix, which know of no label maps. The share of the map outside the box
+    is uniform, but for what the border cuts off. Edges that fall inside a token of the last map are
+    floored, as in the original code.
 
     Args:
         backbone (dict): One that takes ``mix``, as those of this package do, and reduces by 4 first
             and by 32 in all.
         head (dict): A ``TokenLabelHead``.
-        mix_alpha (float, optional): The share of the map outside the box is Beta(alpha, alpha).
-            None mixes nothing. Defaults to 1.
+        mix_prob (float): Chance that a batch is mixed. Defaults to 1.
         data_preprocessor (dict, optional): As in ``ImageClassifier``.
         init_cfg (dict, optional): Likewise.
     """
@@ -40,29 +41,29 @@ class TokenLabelClassifier(ImageClassifier):
         self,
         backbone: dict[str, Any],
         head: dict[str, Any],
-        mix_alpha: float | None = 1.0,
+        mix_prob: float = 1.0,
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(
             backbone, head=head, data_preprocessor=data_preprocessor, init_cfg=init_cfg
         )
-        self.mix_alpha = mix_alpha
+        self.mix_prob = mix_prob
 
     def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
-        """Losses of a batch (B, 3, H, W), which is mixed.
+        """Losses of a batch (B, 3, H, W).
 
         Raises:
             ValueError: If a side of the images is no multiple of 32.
         """
-        if self.mix_alpha is None:
-            return super().loss(inputs, data_samples)
         height, width = inputs.shape[-2:]
-        if height % LAST_STRIDE or width % LAST_STRIDE:
+        if self.mix_prob and (height % LAST_STRIDE or width % LAST_STRIDE):
             raise ValueError(
                 f'MixToken needs images whose sides are multiples of {LAST_STRIDE}; got {height} x '
-                f'{width} (height x width). Change the crop, or set mix_alpha=None.'
+                f'{width} (height x width). Change the crop, or set mix_prob=0.'
             )
-        box = BatchBox.random(height // FIRST_STRIDE, width // FIRST_STRIDE, self.mix_alpha)
+        if np.random.rand() >= self.mix_prob:
+            return super().loss(inputs, data_samples)
+        box = BatchBox.random(height // FIRST_STRIDE, width // FIRST_STRIDE)
         feats = self.backbone(inputs, mix=box.exchange)
         return self.head.loss(feats, data_samples, box.shrink(LAST_STRIDE // FIRST_STRIDE))
