@@ -34,7 +34,8 @@ class _LabelMaps:
         for info in data_list:
             name, _, _ = info['img_path'].removeprefix(self.img_prefix).rpartition('.')
             info['token_label_path'] = f'{self.label_root}/{name.lstrip("/")}.pt'
-        found = {f'{path}/{name}' for path, _, names in os.walk(self.label_root) for name in names}
+        folders = os.walk(self.label_root, followlinks=True)
+        found = {f'{folder}/{name}' for folder, _, names in folders for name in names}
         missing = [info for info in data_list if info['token_label_path'] not in found]
         if missing:
             raise UserError(
