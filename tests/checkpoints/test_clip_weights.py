@@ -92,6 +92,18 @@ def test_light_networks_are_inflated(log):
     assert 'Not used (6): head.{weight,bias}, norm_cls.{weight,bias}, head_cls.' in log.text
 
 
+def test_layer_scale_may_start_anew(log):
+    """As in the light networks for clips, on request."""
+    weights = parse_checkpoint(UniFormerLight(LIGHT, **CLASSIFIER).state_dict(), 'a.pth')
+    network = UniFormerLight3D(LIGHT, layer_scale_init_value=0.1)
+    with pytest.raises(CheckpointError, match='allow_new_layer_scale=True'):
+        load_backbone(network, weights, head_dim=16)
+    load_backbone(network, weights, head_dim=16, allow_new_layer_scale=True)
+    scales = {k: v for k, v in network.state_dict().items() if 'gamma_' in k}
+    assert scales and all((scale == 0.1).all() for scale in scales.values())
+    assert f'At their initial values ({len(scales)}): blocks1.0.{{gamma_1,gamma_2}}' in log.text
+
+
 def test_clips_are_not_inflated(log):
     state = UniFormer3D(ARCH).state_dict()
     loaded = load(state, inflate='average')

@@ -28,7 +28,8 @@ from paper_configs import (
 from torch import nn
 
 from uniformer_mm import cli
-from uniformer_mm.checkpoints import resolve
+from uniformer_mm.architectures import ARCHS, LIGHT_ARCHS
+from uniformer_mm.checkpoints import RELEASED, resolve
 
 RECIPES = [
     recipe
@@ -158,6 +159,12 @@ def test_results_fit_the_config(path) -> None:
     assert meta.get('Epochs') in (None, cfg.train_cfg.get('max_epochs'))
     assert meta.get('Iterations') in (None, cfg.train_cfg.get('max_iters'))
     assert model['Results']
+    backbone, head = cfg.model.backbone, cfg.model.get('head', {})
+    head_dim = backbone.get('head_dim', {**ARCHS, **LIGHT_ARCHS}[backbone.arch].head_dim)
+    for weights in RELEASED.values():
+        if weights.url is not None and weights.url == model.get('Weights'):
+            assert weights.head_dim == head_dim
+            assert weights.token_labelling == (head.get('type') == 'uniformer_mm.TokenLabelHead')
 
 
 @pytest.mark.parametrize('path', make_tables.readmes(), ids=lambda path: path.parent.name)

@@ -153,15 +153,16 @@ def test_a_map_moves_with_its_image(moves) -> None:
         *({**MOVES[name], 'prob': 0.9} for name in moves), interpolations=['nearest']
     )
     transform.random_policy_indices = lambda: range(len(moves))
-    moved = 0
+    moved, off = 0, []
     for _ in range(20):
         results = transform(encoded())
         distance, edge = compare(results)
         # Each move takes the nearest cell. A map moved otherwise is off by several cells.
         assert distance.max(initial=0) <= len(moves)
-        assert distance.mean() < 0.3 * len(moves)
+        off.append(distance.mean())
         assert edge.mean() < 0.06 * len(moves)
         moved += not torch.equal(results['token_label'], encoded()['token_label'])
+    assert np.mean(off) < 0.1 * len(moves)
     assert moved > 10
 
 

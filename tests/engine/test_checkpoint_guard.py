@@ -134,6 +134,21 @@ def test_training_file_is_tested_and_resumed(make_runner, trained):
         assert all(v.equal(source[f'backbone.{k}']) for k, v in weights.backbone.items())
 
 
+def test_training_file_of_two_heads(make_runner, tmp_path):
+    model = classifier()
+    model['backbone'] |= dict(type='uniformer_mm.UniFormerLight', with_cls_token=True)
+    model |= dict(neck=None, head={**model['head'], 'type': 'uniformer_mm.LightClsHead'})
+    make_runner(model=model).train()
+    path = tmp_path / 'work' / 'epoch_1.pth'
+    runner = make_runner(model=model, load_from=str(path), custom_hooks=[])
+    runner.test()
+    assert_loaded(runner.model, load_weights_only(path)['state_dict'])
+    assert {'norm_cls.weight', 'head_cls.weight'} <= read_checkpoint(path).classifier.keys()
+    runner = make_runner(epochs=2, model=model, resume=True)
+    runner.train()
+    assert runner.iter == 4
+
+
 @pytest.mark.parametrize('layout', ['bare', 'model', 'module', 'converted'])
 def test_official_file_in_load_from(make_runner, weights, tmp_path, layout):
     official = to_official(weights)

@@ -22,15 +22,21 @@ TOOLS = {
         'model.cls_head.num_classes=5',
     ),
 }
+# Other networks, which need no other way of use.
+LIGHT = {
+    'detect light': ('mmdet', 'mask-rcnn_uniformer-light-mini_fpn_coco-digits', ''),
+    'classify_video light': ('mmaction', 'uniformer-light-mini_u8_1xb16_kinetics-digits-rgb', ''),
+}
 
 
 @pytest.fixture(params=TOOLS)
 def tool(request, random_weights, images, run_main, tmp_path, monkeypatch):
     """A function that runs a tool on a folder in the working directory."""
-    library, name, other = TOOLS[request.param]
+    library, name, other = {**TOOLS, **LIGHT}[request.param]
+    script = request.param.partition(' ')[0]
     pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
-    if request.param == 'classify_video':
+    if script == 'classify_video':
         data = make_mini.make('kinetics', tmp_path, counts=dict(val=2))
         shutil.rmtree(images)
         shutil.copytree(data / 'videos_val', images)
@@ -38,9 +44,9 @@ def tool(request, random_weights, images, run_main, tmp_path, monkeypatch):
 
     def run(*args: object, config=config, weights=None, inputs='images') -> object:
         weights = weights or random_weights(config)
-        return run_main(f'tools/inference/{request.param}.py', config, weights, inputs, *args)
+        return run_main(f'tools/inference/{script}.py', config, weights, inputs, *args)
 
-    run.name, run.library, run.other = request.param, library, other
+    run.name, run.library, run.other = script, library, other
     return run
 
 
@@ -66,6 +72,12 @@ def test_a_folder(tool, capsys) -> None:
     assert f'2 of 3 {kind} were skipped' in message
     assert f'{first}: ' in message and f'{second}: ' in message
     assert results('out2') == [f'z{first.suffix}{suffix}'], 'the others are done'
+
+
+@pytest.mark.parametrize('tool', LIGHT, indirect=True)
+def test_light_networks(tool) -> None:
+    assert tool('--out-dir', 'out') == 0
+    assert len(results()) == 2
 
 
 def test_errors(tool) -> None:

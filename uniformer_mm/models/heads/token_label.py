@@ -22,7 +22,7 @@ class TokenLabelHead(LinearClsHead):
     """One linear classifier on the pooled map, and one on each of its tokens.
 
     The scores of an image are those of the first plus half of the highest that any token has for a
-    class. Use it without a neck, in a :class:`~..classifiers.token_label.TokenLabelClassifier`.
+    class. Use it without a neck, in a ``TokenLabelClassifier``.
 
     Args:
         num_classes (int): Number of classes K.
