@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from paper_configs import (
     build_model,
@@ -23,6 +24,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from small_data import make_label_maps
 from small_runs import make_runner, stop_workers
 from torch import nn
+
+from uniformer_mm.checkpoints import parse_checkpoint, to_official
 
 LEAVES = leaves('imagenet')
 SMALL = 'imagenet/uniformer-small_8xb128_in1k'
@@ -199,10 +202,9 @@ def image_folder(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.mark.parametrize('path', slow_unless({'uniformer-tiny_8xb128_in1k', XXS, TL}, LEAVES))
-def test_trains_and_tests(path: Path, image_folder: Path, tmp_path: Path) -> None:
-    """One epoch of two steps through the whole recipe, in float32; then validation and test."""
-    cfg = read_config(path)
+def small(name: Path | str, image_folder: Path) -> Config:
+    """The whole recipe, for one epoch of two steps with fewer blocks."""
+    cfg = read_config(name)
     cfg.load_from = None
     cfg.model.backbone.depths = (1, 1, 2, 1)
     for hook in cfg.custom_hooks:
@@ -216,9 +218,33 @@ def test_trains_and_tests(path: Path, image_folder: Path, tmp_path: Path) -> Non
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.batch_size = 2
         loader.dataset.data_root = str(image_folder)
+    return cfg
+
+
+@pytest.mark.parametrize('path', slow_unless({'uniformer-tiny_8xb128_in1k', XXS, TL}, LEAVES))
+def test_trains_and_tests(path: Path, image_folder: Path, tmp_path: Path) -> None:
+    """In float32; then validation and test."""
+    cfg = small(path, image_folder)
     runner = make_runner(cfg, tmp_path)
     assert len(runner.train_dataloader) == 2
     check_training(runner, steps=2)
     saved = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)
     assert ('ema_state_dict' in saved) == bool(cfg.custom_hooks)
     assert 0 <= runner.test()['accuracy/top1'] <= 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('size', ['small_token-label_8xb64', 'large_token-label_8xb32'])
+def test_fine_tuning_starts_from_the_released_model(size, image_folder, tmp_path) -> None:
+    """Backbone and both heads, of a file as the authors name and write it."""
+    name = f'imagenet/uniformer-{size}_in1k-384px'
+    cfg = small(name, image_folder)
+    state = dict(state_dict=build_model(cfg).state_dict())
+    official = to_official(parse_checkpoint(state, 'what stands for the released file'))
+    cfg.load_from = str(tmp_path / Path(read_config(name).load_from).name)
+    torch.save(dict(model=official), cfg.load_from)
+    runner = make_runner(cfg, tmp_path / 'run')
+    runner.train()
+    trained = to_official(parse_checkpoint(dict(state_dict=runner.model.state_dict()), 'trained'))
+    for key in ('blocks3.0.attn.qkv.weight', 'head.weight', 'aux_head.weight'):
+        assert torch.allclose(trained[key], official[key], atol=2e-5)  # two steps of 5e-6

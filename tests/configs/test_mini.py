@@ -21,7 +21,7 @@ MASK_RCNN = 'mask-rcnn_uniformer-mini-h_fpn_coco-digits'
 LIGHT_MASK_RCNN = 'mask-rcnn_uniformer-light-mini_fpn_coco-digits'
 POSE = 'td-hm_uniformer-mini_coco-people'
 SOMETHING = 'uniformer-mini_u16_1xb8_sthv2-digits-rgb'
-LIGHT_VIDEO = 'uniformer-light-mini_u8_1xb16_kinetics-digits-rgb'
+LIGHT_VIDEO = 'uniformer-light-mini_u16_1xb16_kinetics-digits-rgb'
 FPN, UPERNET = (f'uniformer-mini-g_{head}_ade20k-digits' for head in ('fpn', 'upernet'))
 # Arguments of a step that follow from the size.
 SIZES = {'scale', 'scales', 'crop_size', 'frame_interval', 'transforms', 'input_size', 'encoder'}

@@ -18,7 +18,7 @@ from small_runs import build
 from uniformer_mm.registry import MODELS
 
 KINETICS = CONFIGS / 'mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
-LIGHT = CONFIGS / 'mini/uniformer-light-mini_u8_1xb16_kinetics-digits-rgb.py'
+LIGHT = CONFIGS / 'mini/uniformer-light-mini_u16_1xb16_kinetics-digits-rgb.py'
 
 
 @pytest.fixture
@@ -102,9 +102,10 @@ def load(
 @pytest.mark.parametrize('views', VIEWS.values(), ids=VIEWS)
 def test_views_are_averaged_as_logits(views, recognizer, mini_data) -> None:
     root = mini_data('kinetics', train=12, val=4)
-    _, model, batch = load(recognizer, root, views)
+    cfg, model, batch = load(recognizer, root, views)
     count = views[0] * (3 if views[1] == 'ThreeCrop' else 1)
-    assert batch['inputs'][0].shape == (count, 3, 8, 64, 64)
+    frames = cfg.test_dataloader.dataset.pipeline[1].clip_len
+    assert batch['inputs'][0].shape == (count, 3, frames, 64, 64)
     with torch.no_grad():
         (sample,) = model.test_step(batch)
         clips = (batch['inputs'][0] - 114.75) / 57.375

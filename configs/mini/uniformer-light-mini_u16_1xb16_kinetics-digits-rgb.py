@@ -1,4 +1,4 @@
-_base_ = ['../kinetics/uniformer-xxs-res160_in1k-pre_u8_4xb64-110e_kinetics400-rgb.py']
+_base_ = ['../kinetics/uniformer-xxs-res128_in1k-pre_u16_8xb32-110e_kinetics400-rgb.py']
 
 # The Kinetics recipe of the light networks on the moving digits of tools/demo/make_mini.py, for 2
 # CPU cores, from the weights of uniformer-light-mini_1xb32_digits.py. Data, size and schedule
@@ -6,7 +6,7 @@ _base_ = ['../kinetics/uniformer-xxs-res160_in1k-pre_u8_4xb64-110e_kinetics400-r
 # clip is of another class.
 model = dict(
     backbone=dict(
-        # Stage 3 has 64 tokens, of which 32 are kept behind its first block.
+        # Stage 3 has 128 tokens, of which 64 are kept behind its first block.
         arch='mini',
         drop_path_rate=0.0,
         init_cfg=dict(checkpoint='work_dirs/uniformer-light-mini_1xb32_digits/epoch_16.pth'),
