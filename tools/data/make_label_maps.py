@@ -21,16 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
-from uniformer_mm.checkpoints import load_file, load_model, local_path, resolve, sha256_of
+from uniformer_mm.checkpoints import local_path, sha256_of
 
 RECIPE = 'label_maps.json'
 EXACT_IN_HALF = 2048  # float16 holds all integers up to here
@@ -83,16 +81,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', help='e.g. cpu or cuda:1; default: a GPU if there is one')
     cli.add_options(parser)
     return parser.parse_args()
-
-
-def build_classifier(cfg: Config, args: argparse.Namespace) -> nn.Module:
-    """The classifier with its weights, on the device."""
-    cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
-    if 'data_preprocessor' in cfg:
-        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    model = MODELS.build(cfg.model)
-    load_model(model, load_file(resolve(args.checkpoint)), args.checkpoint)
-    return model.to(args.device or get_device()).eval()
 
 
 def build_dataset(args: argparse.Namespace) -> Dataset:
@@ -246,7 +234,7 @@ def main() -> None:
     init_default_scope('mmpretrain')
     dataset = build_dataset(args)
     targets = name_targets(dataset, args)
-    model = build_classifier(cfg, args)
+    model = cli.build_trained(cfg, args.checkpoint, args.device)
     check_classifier(model, args)
     check_recipe(args)
 

@@ -84,9 +84,7 @@ def main() -> None:
     results = {path: args.out_dir / f'{path.stem}.png' for path in images}
     common.refuse_to_overwrite(results.values(), args.overwrite)
 
-    from mmpretrain import ImageClassificationInferencer
-
-    model = common.load(ImageClassificationInferencer, cfg, args).model
+    model = cli.build_trained(cfg, args.checkpoint, args.device)
     if not isinstance(model.backbone, uniformer_mm.UniFormerLight):
         raise cli.UserError(
             f'{args.config} has the backbone {type(model.backbone).__name__}, which keeps all '
@@ -98,7 +96,7 @@ def main() -> None:
     def run(path: Path) -> str:
         inputs = pipeline(dict(img=common.read_image(path)))['inputs']
         picture = enlarge(Image.fromarray(inputs.numpy()[::-1].transpose(1, 2, 0)), args.height)
-        batch = model.data_preprocessor(dict(inputs=inputs[None]))['inputs']
+        batch = model.data_preprocessor(dict(inputs=[inputs]))['inputs']
         masks = kept_tokens(model.backbone, batch)
         tiles = [Tile(draw(picture, mask), name, 'black') for name, mask in masks.items()]
         save_grid(tiles, results[path], args.width)

@@ -15,6 +15,7 @@ from .libraries import LIBRARIES, Library, library_of, task_forward
 from .messages import run_tool
 from .runtime import (
     build_runner,
+    build_trained,
     check_optimizer,
     prepare_runtime,
     set_amp,
@@ -31,6 +32,7 @@ __all__ = [
     'add_dump',
     'add_options',
     'build_runner',
+    'build_trained',
     'check_data',
     'check_optimizer',
     'library_of',

@@ -10,9 +10,11 @@ from pathlib import Path
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.registry import OPTIMIZERS, RUNNERS
+from mmengine.registry import MODELS, OPTIMIZERS, RUNNERS, DefaultScope
 from mmengine.runner import Runner
+from torch import nn
 
+from uniformer_mm.checkpoints import load_file, load_model, resolve
 from uniformer_mm.errors import UserError
 
 from .libraries import library_of
@@ -153,3 +155,24 @@ def build_runner(cfg: Config, notes: Sequence[str] = (), warnings: Sequence[str]
     for warning in warnings:
         runner.logger.warning(warning)
     return runner
+
+
+def build_trained(cfg: Config, checkpoint: str, device: str | None = None) -> nn.Module:
+    """The model of a config in eval mode, with all its weights, for tools that are no test.
+
+    Args:
+        cfg: The config.
+        checkpoint: Weights of the whole model, in any layout.
+        device: Where to run it. Defaults to None: a GPU if there is one.
+
+    Raises:
+        CheckpointError: If the weights cannot be read or do not fit.
+    """
+    model = copy.deepcopy(cfg.model)
+    model.backbone.init_cfg = None  # the checkpoint has all weights
+    if 'data_preprocessor' in cfg:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        built = MODELS.build(model)
+    load_model(built, load_file(resolve(checkpoint)), checkpoint)
+    return built.to(device or get_device()).eval()
