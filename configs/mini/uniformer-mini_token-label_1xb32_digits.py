@@ -1,4 +1,8 @@
-_base_ = ['../imagenet/uniformer-small_token-label_8xb128_in1k.py']
+_base_ = [
+    '../_base_/models/uniformer_token-label.py',
+    '../_base_/mini/imagenet_digits.py',
+    '../_base_/schedules/imagenet_bs1024_adamw_uniformer_token-label.py',
+]
 
 # Token labelling on tools/demo/make_mini.py's handwritten digits, for 2 CPU cores. Only data, size
 # and schedule differ, and what their scale asks for. The label maps are those of the plain
@@ -12,68 +16,33 @@ model = dict(
     # Most batches stay unmixed: 2,000 steps are too few to learn from mixed ones alone.
     mix_prob=0.2,
 )
-data_preprocessor = dict(num_classes=10)
 
+load, crop, policy, erase, pack = _base_.train_pipeline
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    load,
     dict(type='uniformer_mm.LoadTokenLabel', num_classes=10),
-    # There is no flip, since a mirrored digit is another sign or none.
     dict(
+        policy,
         type='uniformer_mm.TokenLabelRandAugment',
-        policies='timm_increasing',
-        num_policies=1,
-        total_level=10,
-        magnitude_level=5,
-        magnitude_std=0.5,
-        hparams=dict(pad_val=[104, 116, 124]),
+        hparams=dict(pad_val=policy.hparams.pad_val),
     ),
-    # Crops keep the digit.
     dict(
         type='uniformer_mm.TokenLabelRandomResizedCrop',
-        scale=64,
-        crop_ratio_range=(0.7, 1.0),
+        scale=crop.scale,
+        crop_ratio_range=crop.crop_ratio_range,
         backend='pillow',
     ),
-    dict(
-        type='uniformer_mm.NormalizedRandomErasing',
-        mean=_base_.bgr_mean,
-        std=_base_.bgr_std,
-        prob=0.25,
-        area_range=(0.02, 0.1),
-    ),
-    dict(type='PackInputs', algorithm_keys=['token_label', 'crop_box']),
+    erase,
+    dict(pack, algorithm_keys=['token_label', 'crop_box']),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=71, edge='short', backend='pillow', interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size=64),
-    dict(type='PackInputs'),
-]
-
 train_dataloader = dict(
-    batch_size=32,
-    num_workers=2,
     dataset=dict(
-        _delete_=True,
         type='uniformer_mm.TokenLabelDataset',
-        data_root='data/mini/imagenet',
-        data_prefix='train',
         label_root='data/mini/label_maps',
         pipeline=train_pipeline,
     ),
+    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True),
 )
-val_dataloader = dict(
-    batch_size=100,
-    num_workers=1,
-    dataset=dict(
-        _delete_=True,
-        type='CustomDataset',
-        data_root='data/mini/imagenet',
-        data_prefix='val',
-        pipeline=test_pipeline,
-    ),
-)
-test_dataloader = val_dataloader
 
 # 16 epochs of 125 steps.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=1e-3))
@@ -82,7 +51,3 @@ train_cfg = dict(max_epochs=16, val_interval=2)
 
 # An average over the last hundred steps instead of the last 12,500.
 custom_hooks = [dict(_base_.custom_hooks[0], momentum=0.01)]
-default_hooks = dict(
-    logger=dict(interval=20),
-    checkpoint=dict(max_keep_ckpts=2),
-)
