@@ -28,11 +28,11 @@ test_dataloader = val_dataloader
 # The classifier knows the digits: it is changed slowly, while neck and head learn from nothing.
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
-    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))),
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.2))),
 )
-train_cfg = dict(max_iters=750, val_interval=150)
+train_cfg = dict(max_iters=1000, val_interval=200)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=51),
-    dict(type='CosineAnnealingLR', eta_min=1e-11, by_epoch=False, begin=0, end=750),
+    dict(type='CosineAnnealingLR', eta_min=1e-11, by_epoch=False, begin=0, end=1000),
 ]
 auto_scale_lr = dict(base_batch_size=8)
