@@ -25,7 +25,7 @@ TOOLS = {
 # Other networks, which need no other way of use.
 LIGHT = {
     'detect light': ('mmdet', 'mask-rcnn_uniformer-light-mini_fpn_coco-digits', ''),
-    'classify_video light': ('mmaction', 'uniformer-light-mini_u8_1xb16_kinetics-digits-rgb', ''),
+    'classify_video light': ('mmaction', 'uniformer-light-mini_u16_1xb16_kinetics-digits-rgb', ''),
 }
 
 
