@@ -103,12 +103,14 @@ def test_fold_for_inference(network, kwargs) -> None:
         folded.train()
 
 
-@pytest.mark.parametrize('options', [{}, {'split': True}, {'stage_types': 'LGGG'}])
-@NETWORKS
+@pytest.mark.parametrize(
+    ('network', 'options'),
+    [(network, {}) for network in (*PLAIN, UniFormerLight, UniFormerLight3D)]
+    + [(network, {'stage_types': 'LGGG'}) for network in PLAIN]
+    + [(UniFormer3D, {'split': True})],
+)
 @torch.no_grad()
 def test_fused_attention_equals_plain(network, options) -> None:
-    if options and network is not UniFormer3D:
-        pytest.skip('divided attention is for clips, other stages for plain networks')
     plain = mini(network, fused_attn=False, **options).double().eval()
     fused = mini(network, **options).double().eval()
     randomise(plain)
