@@ -1,4 +1,4 @@
-"""The architectures of UniFormer: what they differ in, their names, how weights show them."""
+"""The architectures: what the networks differ in, their names, how weights show them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch import Tensor
 NUM_STAGES = 4
 EMBED_TYPES = ('patch', 'conv')
 BLOCK_TYPES = ('L', 'G')
+DOWN_SAMPLINGS = ('depthwise', 'conv', 'average')
+Size = tuple[int, int, int]
 # The first convolution of either kind of embedding.
 STEM_WEIGHTS = ('patch_embed1.proj.weight', 'patch_embed1.proj.0.weight')
 
@@ -120,7 +122,6 @@ SHAPE_FIELDS = (
     *('depths', 'embed_dims', 'mlp_ratio', 'embed_types', 'stage_types'),
     *('local_kernel_size', 'pos_kernel_size', 'split', 'std', 'light'),
 )
-_PER_STAGE = ('depths', 'embed_dims', 'embed_types', 'stage_types')
 _WIDTHS = (64, 128, 320, 512)
 _CONV = ('conv',) * NUM_STAGES
 
@@ -152,6 +153,51 @@ LIGHT_ARCHS: Mapping[str, Arch] = {
 }
 
 
+class DualArch(NamedTuple):
+    """What distinguishes one DualFormer from another.
+
+    Sizes are (frames, height, width), in tokens.
+
+    Attributes:
+        depths: Blocks of each stage.
+        embed_dims: Channels of each stage.
+        head_dim: Channels of one attention head.
+        mlp_ratio: Width of the feed-forward networks over their channels.
+        in_channels: Channels of the input.
+        temporal_pooling: By how much the embedding of each stage reduces the number of frames.
+        attention: Of each stage, the kinds of its blocks in turn: ``'L'`` attends inside local
+            windows, ``'G'`` to a global pyramid. Shorter ones are repeated.
+        window_sizes: Local windows of each stage.
+        fine_sizes: Tokens of the fine level of each stage's pyramid; None builds no such level.
+        coarse_sizes: Tokens of the coarse level of each stage's pyramid; None builds no such level.
+        down_sampling: What makes the levels: ``'depthwise'`` or ``'conv'`` for convolutions,
+            ``'average'`` for average pooling.
+        pos_kernel_size: Kernel of the positional encoding generators, odd; 0 builds none.
+    """
+
+    depths: Sequence[int]
+    embed_dims: Sequence[int]
+    head_dim: int = 32
+    mlp_ratio: float = 4.0
+    in_channels: int = 3
+    temporal_pooling: Sequence[int] = (2, 1, 1, 1)
+    attention: Sequence[str] = ('LG',) * NUM_STAGES
+    window_sizes: Sequence[Size] = ((8, 7, 7),) * NUM_STAGES
+    fine_sizes: Sequence[Size | None] = ((8, 7, 7), (8, 7, 7), (8, 7, 7), (16, 7, 7))
+    coarse_sizes: Sequence[Size | None] = ((4, 4, 4), (4, 4, 4), None, None)
+    down_sampling: str = 'depthwise'
+    pos_kernel_size: int = 3
+
+
+DUAL_ARCHS: Mapping[str, DualArch] = {
+    'tiny': DualArch((2, 2, 10, 4), (64, 128, 256, 512)),
+    'small': DualArch((2, 2, 18, 2), (96, 192, 384, 768)),
+    'base': DualArch((2, 2, 18, 2), (128, 256, 512, 1024)),
+    # Ours, for the built-in small data.
+    'mini': DualArch((2, 2, 4, 2), (32, 64, 128, 256)),
+}
+
+
 def check_choice(argument: str, value: object, allowed: Sequence[object]) -> None:
     """Raise ValueError unless ``value`` is one of ``allowed``."""
     if value not in allowed:
@@ -171,10 +217,47 @@ def _check_kernel(argument: str, size: int, smallest: int) -> None:
         raise ValueError(f'{argument} must be an odd number{absent}; got {size!r}')
 
 
+def _merge(
+    arch: str | Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    zoo: Mapping[str, Arch] | Mapping[str, DualArch],
+    owner: str,
+    per_stage: Sequence[str],
+) -> Arch | DualArch:
+    """The record of ``zoo`` that a model's arguments ask for, with tuples for lists."""
+    kind = type(next(iter(zoo.values())))
+    for name in overrides:
+        if name not in kind._fields:
+            raise TypeError(
+                f'{owner} has no argument {name!r}; an architecture may be overridden by '
+                f'{", ".join(kind._fields)}'
+            )
+    if isinstance(arch, str):
+        check_choice('arch', arch, list(zoo))
+        resolved = zoo[arch]._replace(**overrides)
+    else:
+        merged = {**arch, **overrides}
+        needed = [name for name in kind._fields if name not in kind._field_defaults]
+        missing, unknown = set(needed) - merged.keys(), merged.keys() - set(kind._fields)
+        if missing or unknown:
+            raise ValueError(
+                f'arch as a dict needs {", ".join(needed)} and may have '
+                f'{", ".join(kind._field_defaults)}; missing: {sorted(missing)}, unknown: '
+                f'{sorted(unknown)}'
+            )
+        resolved = kind(**merged)
+    for name in per_stage:
+        values = tuple(getattr(resolved, name))
+        if len(values) != NUM_STAGES:
+            raise ValueError(f'{name} must have {NUM_STAGES} entries; got {values!r}')
+        resolved = resolved._replace(**{name: values})
+    return resolved
+
+
 def resolve_arch(
     arch: str | Mapping[str, Any], overrides: Mapping[str, Any], zoo: Mapping[str, Arch], owner: str
 ) -> Arch:
-    """The architecture that a model's arguments ask for.
+    """The architecture that a UniFormer's arguments ask for.
 
     Args:
         arch: A name in ``zoo``, or a dict of fields.
@@ -186,32 +269,10 @@ def resolve_arch(
         TypeError: If a keyword is no field.
         ValueError: If the name or a value is illegal, or a field is missing.
     """
-    fields = Arch._fields
-    for name in overrides:
-        if name not in fields:
-            raise TypeError(
-                f'{owner} has no argument {name!r}; an architecture may be overridden by '
-                f'{", ".join(fields)}'
-            )
-    if isinstance(arch, str):
-        check_choice('arch', arch, list(zoo))
-        resolved = zoo[arch]._replace(**overrides)
-    else:
-        merged = {**arch, **overrides}
-        missing = {'depths', 'embed_dims', 'head_dim'} - merged.keys()
-        unknown = merged.keys() - set(fields)
-        if missing or unknown:
-            raise ValueError(
-                f'arch as a dict needs depths, embed_dims and head_dim and may have '
-                f'{", ".join(fields[3:])}; missing: {sorted(missing)}, unknown: {sorted(unknown)}'
-            )
-        resolved = Arch(**merged)
-    per_stage = {name: tuple(getattr(resolved, name)) for name in _PER_STAGE}
-    for name, values in per_stage.items():
-        if len(values) != NUM_STAGES:
-            raise ValueError(f'{name} must have {NUM_STAGES} entries; got {values!r}')
+    per_stage = ('depths', 'embed_dims', 'embed_types', 'stage_types')
+    resolved = _merge(arch, overrides, zoo, owner, per_stage)
     for name, allowed in (('embed_types', EMBED_TYPES), ('stage_types', BLOCK_TYPES)):
-        for value in per_stage[name]:
+        for value in getattr(resolved, name):
             check_choice(f'every entry of {name}', value, allowed)
     for stage in resolved.layer_scale_stages:
         check_choice('every entry of layer_scale_stages', stage, range(NUM_STAGES))
@@ -221,4 +282,42 @@ def resolve_arch(
         raise ValueError(f'trade_off must lie in [0, 1]; got {resolved.trade_off!r}')
     _check_kernel('local_kernel_size', resolved.local_kernel_size, smallest=1)
     _check_kernel('pos_kernel_size', resolved.pos_kernel_size, smallest=0)
-    return resolved._replace(**per_stage)
+    return resolved
+
+
+def check_size(argument: str, size: Any) -> None:
+    """Raise ValueError unless ``size`` is three positive integers."""
+    if len(size) != 3 or not all(isinstance(n, int) and n > 0 for n in size):
+        raise ValueError(
+            f'{argument} must be (frames, height, width), positive integers; got {size!r}'
+        )
+
+
+def resolve_dual_arch(
+    arch: str | Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    zoo: Mapping[str, DualArch],
+    owner: str,
+) -> DualArch:
+    """As :func:`resolve_arch`, for DualFormer."""
+    sizes = ('window_sizes', 'fine_sizes', 'coarse_sizes')
+    per_stage = ('depths', 'embed_dims', 'temporal_pooling', 'attention', *sizes)
+    resolved = _merge(arch, overrides, zoo, owner, per_stage)
+    for pattern in resolved.attention:
+        if not pattern or set(pattern) - set(BLOCK_TYPES):
+            raise ValueError(
+                f"every entry of attention must be made of the letters 'L' and 'G'; got {pattern!r}"
+            )
+    for name in sizes:
+        for size in getattr(resolved, name):
+            if size is not None or name == 'window_sizes':
+                check_size(f'every entry of {name}', size)
+    for rate in resolved.temporal_pooling:
+        if not isinstance(rate, int) or rate < 1:
+            raise ValueError(
+                'temporal_pooling must hold positive integers; got '
+                f'{tuple(resolved.temporal_pooling)!r}'
+            )
+    check_choice('down_sampling', resolved.down_sampling, DOWN_SAMPLINGS)
+    _check_kernel('pos_kernel_size', resolved.pos_kernel_size, smallest=0)
+    return resolved

@@ -1,9 +1,10 @@
-from .backbones import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
+from .backbones import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from .data_preprocessors import BatchMixFlip
 from .losses import TokenLabelLoss, TokenLabelTarget
 
 __all__ = [
     'BatchMixFlip',
+    'DualFormer',
     'TokenLabelLoss',
     'TokenLabelTarget',
     'UniFormer',

@@ -37,8 +37,8 @@ class StagedBackbone(BaseModule):
     A subclass builds ``patch_embed1``, ``blocks1``, ``norm1`` and so on for the first
     ``num_stages`` stages, and ``norm`` if ``final_norm`` is set, and then calls :meth:`_finish`.
     One whose modules have other names overrides :meth:`_embed`, :meth:`_blocks` and
-    :meth:`_norm`; one whose stages pass on more than a map, :meth:`run_blocks`. Embeddings and
-    blocks have a method ``fold()``.
+    :meth:`_norm`; one whose stages have other parts, :meth:`_parts`; one whose stages pass on more
+    than a map, :meth:`run_blocks`.
 
     Args:
         depths: Blocks of each stage.
@@ -57,6 +57,9 @@ class StagedBackbone(BaseModule):
     Raises:
         ValueError: If an argument has an illegal value.
     """
+
+    ndim: int  # axes of the maps: 2, or 3 for clips
+    min_frames = 2
 
     def __init__(
         self,
@@ -107,6 +110,11 @@ class StagedBackbone(BaseModule):
 
     # Parts of a stage
 
+    def _parts(self, stage: int) -> Iterator[nn.Module]:
+        """All modules of a stage but the norm of what it returns; each has ``fold()``."""
+        yield self._embed(stage)
+        yield from self._blocks(stage)
+
     def _embed(self, stage: int) -> nn.Module:
         return getattr(self, f'patch_embed{stage + 1}')
 
@@ -139,13 +147,17 @@ class StagedBackbone(BaseModule):
         if self.frozen_stages >= 0:
             yield self._embed(0)
         for stage in range(self.frozen_stages):
-            yield self._embed(stage)
-            yield self._blocks(stage)
+            yield from self._parts(stage)
             yield self._norm(stage)
 
     # Forward
 
     def _check_input(self, x: Tensor) -> None:
+        if self.ndim == 3 and (x.ndim != 5 or x.shape[2] < self.min_frames):
+            raise ValueError(
+                f'{type(self).__name__} takes clips (B, C, T, H, W) of at least {self.min_frames} '
+                f'frames; got an input of shape {tuple(x.shape)}'
+            )
         if min(x.shape[-2:]) < 32:
             raise ValueError(
                 f'{type(self).__name__} reduces by 32 and needs sides of at least 32 pixels; '
@@ -189,8 +201,10 @@ class StagedBackbone(BaseModule):
                 outs.append(self._norm(stage)(x).contiguous())
         return tuple(outs), carried
 
-    def forward(self, x: Tensor, mix: Mix | None = None) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, mix: Mix | None = None) -> Tensor | tuple[Tensor, ...]:
         """Map an input (B, C, \\*S) to the maps of the returned stages.
+
+        Of clips, a single map is returned as a tensor, which is what MMAction2's heads expect.
 
         Args:
             x: The input.
@@ -198,9 +212,10 @@ class StagedBackbone(BaseModule):
                 tokens of a batch. Defaults to None.
 
         Raises:
-            ValueError: If a side of the input is below 32 pixels.
+            ValueError: If a side of the input is below 32 pixels, or a clip too short.
         """
-        return self.run_stages(x, mix)[0]
+        outs = self.run_stages(x, mix)[0]
+        return outs[0] if self.ndim == 3 and len(outs) == 1 else outs
 
     # Inference
 
@@ -214,9 +229,8 @@ class StagedBackbone(BaseModule):
         folded = copy.deepcopy(self).eval()
         folded._folded = True
         for stage in range(folded.num_stages):
-            folded._embed(stage).fold()
-            for block in folded._blocks(stage):
-                block.fold()
+            for part in folded._parts(stage):
+                part.fold()
         return folded.requires_grad_(False)
 
 

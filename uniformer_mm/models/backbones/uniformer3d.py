@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from uniformer_mm.architectures import CLIP_ARCHS, Arch
 from uniformer_mm.registry import MODELS
 
 from ..layers import ConvStem, PatchEmbed
-from .staged import Mix
 from .uniformer import UniFormer
 
 
@@ -29,7 +28,8 @@ class UniFormer3D(UniFormer):
     The first embedding halves the number of frames; afterwards it stays. By default the
     network attends over all positions of all frames jointly, and ends as a classifier.
 
-    As of other networks of MMAction2, the output is a tensor if one stage is returned.
+    As of other networks of MMAction2, the output is a tensor if one stage is returned: stage i
+    (0-based) gives (B, embed_dims[i], (T + 1) // 2, H // 2**(i+2), W // 2**(i+2)).
 
     Args:
         arch: A name of :attr:`arch_zoo` or a dict with the fields of
@@ -86,22 +86,3 @@ class UniFormer3D(UniFormer):
         return PatchEmbed(
             in_channels, out_channels, kernel, stride, padding, self.arch.patch_norm_eps, ndim=3
         )
-
-    def forward(self, x: Tensor, mix: Mix | None = None) -> Tensor | tuple[Tensor, ...]:
-        """Map a clip (B, in_channels, T, H, W) to the maps of the returned stages.
-
-        Stage i (0-based) gives (B, embed_dims[i], (T + 1) // 2, H // 2**(i+2), W // 2**(i+2)).
-
-        Raises:
-            ValueError: If the clip has fewer than 2 frames or a side below 32 pixels.
-        """
-        outs = super().forward(x, mix)
-        return outs[0] if len(outs) == 1 else outs
-
-    def _check_input(self, x: Tensor) -> None:
-        if x.ndim != 5 or x.shape[2] < 2:
-            raise ValueError(
-                f'{type(self).__name__} takes clips (B, C, T, H, W) of at least 2 frames; '
-                f'got an input of shape {tuple(x.shape)}'
-            )
-        super()._check_input(x)

@@ -1,10 +1,17 @@
-"""Layers shared by all UniFormer backbones; pure PyTorch."""
+"""Layers shared by all backbones; pure PyTorch."""
 
 from .attention import Attention
 from .blocks import GlobalBlock, LocalBlock, SplitBlock
 from .embeddings import ChannelLayerNorm, ConvEmbed, ConvStem, PatchEmbed
 from .mlp import Mlp
 from .ops import OPS, ResidualConv2d, ResidualConv3d
+from .pyramid import (
+    PositionGenerator,
+    PyramidAttention,
+    PyramidBlock,
+    WindowBlock,
+    pyramid_kernels,
+)
 from .recompute import checkpoint_block
 from .shrinking import ClassAttention, Ranking, ShrinkingBlock, pool_score
 from .styles import STYLES, Style
@@ -22,14 +29,19 @@ __all__ = [
     'LocalBlock',
     'Mlp',
     'PatchEmbed',
+    'PositionGenerator',
+    'PyramidAttention',
+    'PyramidBlock',
     'Ranking',
     'ResidualConv2d',
     'ResidualConv3d',
     'ShrinkingBlock',
     'SplitBlock',
     'Style',
+    'WindowBlock',
     'checkpoint_block',
     'pool_score',
+    'pyramid_kernels',
     'window_partition',
     'window_reverse',
 ]

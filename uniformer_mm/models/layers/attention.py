@@ -6,7 +6,60 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Attention(nn.Module):
+class MultiHead(nn.Module):
+    """What kinds of attention share: heads, and mixing the values.
+
+    A subclass builds the projections, of which ``proj`` is the last.
+
+    Args:
+        dim: Channels C of the tokens.
+        head_dim: Channels of one head; must divide ``dim``.
+        attn_drop: Dropout on the attention weights.
+        proj_drop: Dropout after the output projection.
+        fused: Use ``scaled_dot_product_attention``.
+
+    Raises:
+        ValueError: If ``head_dim`` does not divide ``dim``.
+    """
+
+    proj: nn.Linear
+
+    def __init__(
+        self, dim: int, head_dim: int, attn_drop: float, proj_drop: float, fused: bool
+    ) -> None:
+        super().__init__()
+        if dim % head_dim:
+            raise ValueError(
+                f'head_dim must divide the {dim} channels of its stage, got {head_dim}'
+            )
+        self.dim = dim
+        self.head_dim = head_dim
+        self.num_heads = dim // head_dim
+        self.scale = head_dim**-0.5
+        self.fused = fused
+        self.attn_drop = nn.Dropout(attn_drop)
+        self.proj_drop = nn.Dropout(proj_drop)
+
+    def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """Cut (B, N, parts x C) into ``parts`` tensors (B, heads, N, C/heads)."""
+        x = x.unflatten(-1, (parts, self.num_heads, self.head_dim))
+        # (B, N, parts, heads, C/heads) -> parts x (B, heads, N, C/heads)
+        return x.permute(2, 0, 3, 1, 4).unbind(0)
+
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Tokens (B, N, C) of queries, keys and values."""
+        if self.fused:
+            dropout = self.attn_drop.p if self.training else 0.0
+            x = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=self.scale)
+        else:
+            weights = (q * self.scale) @ k.transpose(-2, -1)  # (B, heads, N, M)
+            x = self.attn_drop(weights.softmax(dim=-1)) @ v
+        # (B, heads, N, C/heads) -> (B, N, heads, C/heads) -> (B, N, C)
+        x = x.transpose(1, 2).reshape(x.shape[0], -1, self.dim)
+        return self.proj_drop(self.proj(x))
+
+
+class Attention(MultiHead):
     """Multi-head self-attention without position bias or mask (paper, section 3.3).
 
     The fused and the plain form agree to rounding; the fused one never stores the
@@ -31,20 +84,9 @@ class Attention(nn.Module):
         proj_drop: float = 0.0,
         fused: bool = True,
     ) -> None:
-        super().__init__()
-        if dim % head_dim:
-            raise ValueError(
-                f'head_dim must divide the {dim} channels of its stage, got {head_dim}'
-            )
-        self.dim = dim
-        self.head_dim = head_dim
-        self.num_heads = dim // head_dim
-        self.scale = head_dim**-0.5
-        self.fused = fused
+        super().__init__(dim, head_dim, attn_drop, proj_drop, fused)
         self.qkv = nn.Linear(dim, 3 * dim)
-        self.attn_drop = nn.Dropout(attn_drop)
         self.proj = nn.Linear(dim, dim)
-        self.proj_drop = nn.Dropout(proj_drop)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B, N, C) to tokens (B, N, C)."""
@@ -52,18 +94,4 @@ class Attention(nn.Module):
 
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values of tokens (B, N, C)."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, self.head_dim))
-        # (B, N, 3, heads, C/heads) -> 3 x (B, heads, N, C/heads)
-        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
-
-    def _mix(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Tokens (B, N, C) of queries, keys and values."""
-        if self.fused:
-            dropout = self.attn_drop.p if self.training else 0.0
-            x = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=self.scale)
-        else:
-            weights = (q * self.scale) @ k.transpose(-2, -1)  # (B, heads, N, N)
-            x = self.attn_drop(weights.softmax(dim=-1)) @ v
-        # (B, heads, N, C/heads) -> (B, N, heads, C/heads) -> (B, N, C)
-        x = x.transpose(1, 2).reshape(x.shape[0], -1, self.dim)
-        return self.proj_drop(self.proj(x))
+        return self._split(self.qkv(x), 3)

@@ -7,6 +7,7 @@ self-attention in the deep ones; for clips, attention may be divided into time a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -133,9 +134,9 @@ class GlobalBlock(_Block):
         layer_scale: Initial value of the branch scales; 0 builds none. Defaults to 0.
         fused_attn: See :class:`Attention`. Defaults to True.
         norm_eps: Epsilon of the LayerNorms. Defaults to 1e-6.
+        attention: Builds the attention from ``dim``, ``head_dim``, ``attn_drop``, ``drop`` and
+            ``fused_attn``. Defaults to :class:`Attention`.
     """
-
-    attention: type[Attention] = Attention
 
     def __init__(
         self,
@@ -151,11 +152,12 @@ class GlobalBlock(_Block):
         layer_scale: float = 0.0,
         fused_attn: bool = True,
         norm_eps: float = 1e-6,
+        attention: Callable[..., nn.Module] = Attention,
     ) -> None:
         super().__init__(dim, ndim, pos_kernel_size, drop_path, layer_scale, (dim,))
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(dim, norm_eps)
-        self.attn = self.attention(dim, head_dim, attn_drop, drop, fused_attn)
+        self.attn = attention(dim, head_dim, attn_drop, drop, fused_attn)
         self.norm2 = nn.LayerNorm(dim, norm_eps)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=drop)
 

@@ -65,8 +65,6 @@ class ShrinkingBlock(GlobalBlock):
         **kwargs: The other arguments of :class:`GlobalBlock`.
     """
 
-    attention = ClassAttention
-
     def __init__(
         self,
         dim: int,
@@ -75,7 +73,7 @@ class ShrinkingBlock(GlobalBlock):
         trade_off: float = 0.5,
         **kwargs: Any,
     ) -> None:
-        super().__init__(dim, head_dim, **kwargs)
+        super().__init__(dim, head_dim, attention=ClassAttention, **kwargs)
         self.keep_ratio = keep_ratio
         self.trade_off = trade_off
 
