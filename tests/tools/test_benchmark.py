@@ -54,11 +54,28 @@ def test_compares_networks(benchmark) -> None:
     assert list(results) == ['tiny fused', 'xxs fused', 'xxs all-tokens']
 
 
+SWIN = (
+    'mmaction::recognition/swin/swin-tiny-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb.py'
+)
+
+
+@pytest.mark.slow
+def test_compares_video_networks(benchmark) -> None:
+    """Of two families, and one of MMAction2's, which is run in one way only."""
+    pytest.importorskip('mmaction')
+    args = ('--arch', 'dualformer-mini', SWIN, '--shape', 4, 32, 32, '--ways', 'plain', 'folded')
+    results, _ = benchmark(*args)
+    ours = ['dualformer-mini plain', 'dualformer-mini folded']
+    assert list(results) == [*ours, 'swin-tiny-p244-w877']
+
+
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
         (('--shape', 224), 'takes H W or T H W'),
-        (('--arch', 'large', '--shape', 8, 224, 224), "of clips: ['small', 'base', 'mini']"),
+        (('--arch', 'large', '--shape', 8, 224, 224), 'is not one of clips: xxs, xs, mini, small'),
+        (('--arch', 'dualformer-tiny'), 'dualformer-tiny is not one of images: xxs, xs'),
+        (('--arch', 'mmaction::swin.py'), 'there is no file '),
         (('--train', '--ways', 'folded'), "excludes the inference-only ways ['folded']"),
     ],
 )

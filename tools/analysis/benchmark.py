@@ -3,6 +3,8 @@
     python tools/analysis/benchmark.py --arch small --style hybrid --shape 800 1280
     python tools/analysis/benchmark.py --arch small --shape 32 224 224
     python tools/analysis/benchmark.py --arch small xs xxs --ways fused all-tokens --batch 8
+    python tools/analysis/benchmark.py --arch dualformer-tiny mmaction::recognition/swin/NAME.py \
+        --shape 32 224 224
 
 They are timed in turn, round after round in one process, so that a busy machine slows all
 of them alike; the median of each is compared with the first. Peak memory is
@@ -19,11 +21,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.utils import get_installed_path
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 
-from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
+from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.models.layers import STYLES
 
 MIB = 2**20
@@ -36,17 +41,37 @@ WAYS = {
     'bf16': 'fused, under bfloat16 autocast',
     'all-tokens': 'fused, without the shrinking of the light networks',
 }
+STOCK = 'as its config says'  # the one way of a network of another library
 
-Entry = tuple[str, str]  # an architecture and a way
+IMAGES: dict[str, type[UniFormer]] = {
+    **dict.fromkeys(UniFormerLight.arch_zoo, UniFormerLight),
+    **dict.fromkeys(UniFormer.arch_zoo, UniFormer),
+}
+DUAL = 'dualformer-'
+CLIPS: dict[str, type[UniFormer | DualFormer]] = {
+    **dict.fromkeys(UniFormerLight3D.arch_zoo, UniFormerLight3D),
+    **dict.fromkeys(UniFormer3D.arch_zoo, UniFormer3D),
+    **{f'{DUAL}{arch}': DualFormer for arch in DualFormer.arch_zoo},
+}
+
+Entry = tuple[str, str]  # a network and a way
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    zoo = [*UniFormer.arch_zoo, *UniFormerLight.arch_zoo]
-    parser.add_argument('--arch', nargs='+', default=['small'], choices=zoo)
-    parser.add_argument('--style', default='global', choices=STYLES, help='attention of stage 3')
+    parser.add_argument(
+        '--arch',
+        nargs='+',
+        default=['small'],
+        metavar='NAME',
+        help=f'of {", ".join(dict.fromkeys([*IMAGES, *CLIPS]))}; or a config of an OpenMMLab '
+        'library, LIBRARY::PATH below its configs, whose backbone is run as it is',
+    )
+    parser.add_argument(
+        '--style', default='global', choices=STYLES, help='attention of stage 3 of a UniFormer'
+    )
     parser.add_argument('--window-size', type=int, default=14)
     parser.add_argument(
         '--shape',
@@ -65,47 +90,61 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if len(args.shape) not in (2, 3):
         parser.error(f'--shape takes H W or T H W, got {args.shape}')
+    known, kind = zoo(args), 'images' if len(args.shape) == 2 else 'clips'
     for arch in args.arch:
-        zoo = network(args, arch).arch_zoo
-        if arch not in zoo:
-            parser.error(f'--arch {arch} is not one of clips: {list(zoo)}')
+        if '::' in arch and not (file := config_file(arch)).is_file():
+            parser.error(f'--arch {arch}: there is no file {file}')
+        if '::' not in arch and arch not in known:
+            parser.error(f'--arch {arch} is not one of {kind}: {", ".join(known)}')
     inference_only = {'folded', 'compiled'} & set(args.ways)
     if args.train and inference_only:
         parser.error(f'--train excludes the inference-only ways {sorted(inference_only)}')
     return args
 
 
-def network(args: argparse.Namespace, arch: str) -> type[UniFormer]:
-    """The backbone of this name for images or for clips, by the shape."""
-    light = arch not in UniFormer.arch_zoo
-    if len(args.shape) == 3:
-        return UniFormerLight3D if light else UniFormer3D
-    return UniFormerLight if light else UniFormer
+def zoo(args: argparse.Namespace) -> dict[str, type[UniFormer | DualFormer]]:
+    """Our networks for images or for clips, by the shape."""
+    return IMAGES if len(args.shape) == 2 else CLIPS
+
+
+def config_file(arch: str) -> Path:
+    """Where LIBRARY::PATH is installed."""
+    library, _, path = arch.partition('::')
+    return Path(get_installed_path(library), '.mim/configs', path)
 
 
 def entries(args: argparse.Namespace) -> dict[str, Entry]:
-    """What is compared, under a name; all tokens are kept by light networks only."""
-    kept = [
-        (arch, way)
-        for arch in args.arch
-        for way in args.ways
-        if way != 'all-tokens' or issubclass(network(args, arch), UniFormerLight)
-    ]
-    return {way if len(args.arch) == 1 else f'{arch} {way}': (arch, way) for arch, way in kept}
+    """What is compared, under a name."""
+    compared = {}
+    for arch in args.arch:
+        if '::' in arch:  # named as its file, up to how it was trained
+            compared[Path(arch).stem.partition('_')[0]] = arch, STOCK
+            continue
+        for way in args.ways:
+            if way != 'all-tokens' or issubclass(zoo(args)[arch], UniFormerLight):
+                compared[way if len(args.arch) == 1 else f'{arch} {way}'] = arch, way
+    return compared
+
+
+def backbone(args: argparse.Namespace, arch: str, way: str) -> nn.Module:
+    """The network of this name, or that of another library's config."""
+    if way == STOCK:
+        cfg = Config.fromfile(config_file(arch))
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            return MODELS.build(cfg.model.backbone)
+    options = dict(fused_attn=way != 'plain', with_cp=way == 'checkpoint')
+    if arch.startswith(DUAL):
+        return DualFormer(arch.removeprefix(DUAL), clip_size=args.shape, **options)
+    if way == 'all-tokens':
+        options['keep_ratio'] = 1.0
+    return zoo(args)[arch](arch, stage3_style=args.style, window_size=args.window_size, **options)
 
 
 def build(args: argparse.Namespace, arch: str, way: str) -> Callable[[], None]:
     """One pass of a backbone, run the given way."""
     torch.manual_seed(0)
-    model = network(args, arch)(
-        arch,
-        stage3_style=args.style,
-        window_size=args.window_size,
-        fused_attn=way != 'plain',
-        with_cp=way == 'checkpoint',
-        **(dict(keep_ratio=1.0) if way == 'all-tokens' else {}),
-    )
-    model = model.to(args.device).train(args.train)
+    model = backbone(args, arch, way).to(args.device)
+    model.train(args.train)  # which returns nothing in mmaction's networks
     if way in ('folded', 'compiled'):
         model = model.fold_for_inference()
     if way == 'compiled':
@@ -184,7 +223,7 @@ def main() -> None:
         table.add_column(column, justify='left' if column in ('way', '') else 'right')
     for name, result in results.items():
         numbers = (f'{result["ms"]:.0f}', f'{result["speed"]:.2f}', f'{result["peak_mib"]:.0f}')
-        table.add_row(name, *numbers, WAYS[compared[name][1]])
+        table.add_row(name, *numbers, WAYS.get(way := compared[name][1], way))
     Console().print(table)
     if args.json:
         Path(args.json).write_text(json.dumps(results, indent=2))
