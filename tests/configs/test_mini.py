@@ -22,9 +22,14 @@ LIGHT_MASK_RCNN = 'mask-rcnn_uniformer-light-mini_fpn_coco-digits'
 POSE = 'td-hm_uniformer-mini_coco-people'
 SOMETHING = 'uniformer-mini_u16_1xb8_sthv2-digits-rgb'
 LIGHT_VIDEO = 'uniformer-light-mini_u16_1xb16_kinetics-digits-rgb'
+DUAL_VIDEO = 'dualformer-mini_8x2x1_1xb16_kinetics-digits-rgb'
+FROM_SCRATCH = (*CLASSIFIERS, DUAL_VIDEO)
 FPN, UPERNET = (f'uniformer-mini-g_{head}_ade20k-digits' for head in ('fpn', 'upernet'))
 # Arguments of a step that follow from the size.
-SIZES = {'scale', 'scales', 'crop_size', 'frame_interval', 'transforms', 'input_size', 'encoder'}
+SIZES = {
+    *('scale', 'scales', 'crop_size', 'clip_len', 'frame_interval'),
+    *('transforms', 'input_size', 'encoder'),
+}
 
 
 def test_every_mini_config_is_compared() -> None:
@@ -124,6 +129,7 @@ RUNS = {
     POSE: ('pose', (6, 4), 4, EPOCH, {'coco/AP'}),
     SOMETHING: ('something', (8, 4), 4, EPOCH, {'acc/top1'}),
     LIGHT_VIDEO: ('kinetics', (8, 4), 4, EPOCH, {'acc/top1'}),  # the other: see test_mini_video
+    DUAL_VIDEO: ('kinetics', (8, 4), 4, EPOCH, {'acc/top1'}),
 }
 
 
@@ -144,13 +150,13 @@ def test_trains_and_tests(name, mini_data, classifier, light_classifier, tmp_pat
     if name == TOKEN_LABEL:
         make_label_maps(root / 'train', tmp_path / 'labels', num_classes=10)
         options['train_dataloader.dataset.label_root'] = str(tmp_path / 'labels')
-    if name not in CLASSIFIERS:
+    if name not in FROM_SCRATCH:
         weights = light_classifier if 'light' in name else classifier
         options['model.backbone.init_cfg.checkpoint'] = str(weights)
     runner = build(CONFIGS / f'mini/{name}.py', options, tmp_path)
     runner.train()
     assert list(tmp_path.glob('*_[12].pth'))
-    if name not in CLASSIFIERS:
+    if name not in FROM_SCRATCH:
         key = 'blocks3.0.attn.qkv.weight'
         start = torch.load(weights)['state_dict'][f'backbone.{key}']
         trained = runner.model.backbone.get_parameter(key)

@@ -19,6 +19,7 @@ from uniformer_mm.registry import MODELS
 
 KINETICS = CONFIGS / 'mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
 LIGHT = CONFIGS / 'mini/uniformer-light-mini_u16_1xb16_kinetics-digits-rgb.py'
+DUAL = CONFIGS / 'mini/dualformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_a_resumed_run_has_the_losses_of_one_that_went_on(make_runner, classifie
 VIEWS = {'4x1': (4, 'CenterCrop'), '1x3': (1, 'ThreeCrop'), '5x3': (5, 'ThreeCrop')}
 
 
-@pytest.fixture(scope='module', params=[KINETICS, LIGHT], ids=['dense', 'light'])
+@pytest.fixture(scope='module', params=[KINETICS, LIGHT, DUAL], ids=['dense', 'light', 'dual'])
 def recognizer(request, tmp_path_factory) -> Path:
     """A config without initial weights, and a checkpoint of random ones."""
     folder = tmp_path_factory.mktemp('recognizer')
@@ -100,7 +101,8 @@ def load(
 
 
 @pytest.mark.parametrize('views', VIEWS.values(), ids=VIEWS)
-def test_views_are_averaged_as_logits(views, recognizer, mini_data) -> None:
+def test_views_are_averaged(views, recognizer, mini_data) -> None:
+    """As logits, or as probabilities by DualFormer's recipe."""
     root = mini_data('kinetics', train=12, val=4)
     cfg, model, batch = load(recognizer, root, views)
     count = views[0] * (3 if views[1] == 'ThreeCrop' else 1)
@@ -108,10 +110,13 @@ def test_views_are_averaged_as_logits(views, recognizer, mini_data) -> None:
     assert batch['inputs'][0].shape == (count, 3, frames, 64, 64)
     with torch.no_grad():
         (sample,) = model.test_step(batch)
-        clips = (batch['inputs'][0] - 114.75) / 57.375
-        logits = torch.cat([model.cls_head(model.backbone(clip[None])) for clip in clips])
-    torch.testing.assert_close(sample.pred_score, logits.mean(0), rtol=1e-4, atol=1e-4)
-    assert sample.pred_label == logits.sum(0).argmax()
+        normalize = model.data_preprocessor
+        clips = (batch['inputs'][0] - normalize.mean) / normalize.std
+        scores = torch.cat([model.cls_head(model.backbone(clip[None])) for clip in clips])
+    if model.cls_head.average_clips == 'prob':
+        scores = scores.softmax(1)
+    torch.testing.assert_close(sample.pred_score, scores.mean(0), rtol=1e-4, atol=1e-4)
+    assert sample.pred_label == scores.sum(0).argmax()
 
 
 def test_mmactions_inferencer(recognizer, mini_data) -> None:

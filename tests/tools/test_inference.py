@@ -23,16 +23,17 @@ TOOLS = {
     ),
 }
 # Other networks, which need no other way of use.
-LIGHT = {
+OTHERS = {
     'detect light': ('mmdet', 'mask-rcnn_uniformer-light-mini_fpn_coco-digits', ''),
     'classify_video light': ('mmaction', 'uniformer-light-mini_u16_1xb16_kinetics-digits-rgb', ''),
+    'classify_video dual': ('mmaction', 'dualformer-mini_8x2x1_1xb16_kinetics-digits-rgb', ''),
 }
 
 
 @pytest.fixture(params=TOOLS)
 def tool(request, random_weights, images, run_main, tmp_path, monkeypatch):
     """A function that runs a tool on a folder in the working directory."""
-    library, name, other = {**TOOLS, **LIGHT}[request.param]
+    library, name, other = {**TOOLS, **OTHERS}[request.param]
     script = request.param.partition(' ')[0]
     pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
@@ -74,8 +75,8 @@ def test_a_folder(tool, capsys) -> None:
     assert results('out2') == [f'z{first.suffix}{suffix}'], 'the others are done'
 
 
-@pytest.mark.parametrize('tool', LIGHT, indirect=True)
-def test_light_networks(tool) -> None:
+@pytest.mark.parametrize('tool', OTHERS, indirect=True)
+def test_other_networks(tool) -> None:
     assert tool('--out-dir', 'out') == 0
     assert len(results()) == 2
 
