@@ -61,6 +61,8 @@ MODELS = LazyRegistry(
     LightHead3D='models.heads.light3d',
     TokenLabelClassifier='models.classifiers.token_label',
     TokenLabelHead='models.heads.token_label',
+    TokenLabelHead3D='models.heads.token_label3d',
+    TokenLabelRecognizer3D='models.recognizers.token_label',
 )
 TRANSFORMS = LazyRegistry(
     ROOT_TRANSFORMS,
