@@ -56,6 +56,7 @@ class LazyRegistry(Registry):
 
 MODELS = LazyRegistry(
     ROOT_MODELS,
+    Float32I3DHead='models.heads.float32',
     Float32RoIExtractor='models.roi_extractors',
     LightClsHead='models.heads.light',
     LightHead3D='models.heads.light3d',

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmaction.models import I3DHead
 from torch import Tensor, nn
 
 from uniformer_mm.registry import MODELS
 
+from .float32 import Float32I3DHead
+
 
 @MODELS.register_module()
-class TokenLabelHead3D(I3DHead):
+class TokenLabelHead3D(Float32I3DHead):
     """A linear classifier of the pooled map, and a perceptron that classifies each of its tokens.
 
     The second takes part in the loss alone. Its names are those of the original code
