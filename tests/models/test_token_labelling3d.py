@@ -139,6 +139,16 @@ def test_head() -> None:
     torch.testing.assert_close(tokens[1, 0, 2, 0], model.token_linear(feats[1, :, 0, 2, 0]))
 
 
+def test_hard_labels_in_bfloat16() -> None:
+    """mmaction's own head ends in a TypeError."""
+    logits, clips = torch.randn(4, 7).bfloat16(), [sample['data_samples'] for sample in samples()]
+    ours = build(head('uniformer_mm.Float32I3DHead'), 'mmaction')
+    found, expected = (ours.loss_by_feat(x, clips) for x in (logits, logits.float()))
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(TypeError):
+        build(head('I3DHead'), 'mmaction').loss_by_feat(logits, clips)
+
+
 def test_losses_of_a_clip(teacher) -> None:
     """Half of each; the teacher's classifier reads every position of its map."""
     model = build_model(teacher).eval()
