@@ -65,6 +65,9 @@ class TokenLabelRecognizer3D(Recognizer3D):
     * it follows the clips to their device and type, and runs in mixed precision where the student
       does.
 
+    In the original code the teacher is a submodule: ``train()`` lets it drop features and update
+    its statistics, and every checkpoint holds it.
+
     Args:
         backbone (dict): The student's network, which gives one map.
         cls_head (dict): A ``TokenLabelHead3D``.
