@@ -287,7 +287,8 @@ def resolve_arch(
 
 def check_size(argument: str, size: Any) -> None:
     """Raise ValueError unless ``size`` is three positive integers."""
-    if len(size) != 3 or not all(isinstance(n, int) and n > 0 for n in size):
+    is_triple = isinstance(size, Sequence) and len(size) == 3
+    if not is_triple or not all(isinstance(n, int) and n > 0 for n in size):
         raise ValueError(
             f'{argument} must be (frames, height, width), positive integers; got {size!r}'
         )

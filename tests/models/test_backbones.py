@@ -4,14 +4,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
+from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.architectures import ARCHS
 from uniformer_mm.models.layers import STYLES, GlobalBlock, LocalBlock, SplitBlock
 
 MINI = dict(depths=(1, 1, 5, 1), embed_dims=(16, 32, 48, 64), head_dim=16)
 SHAPES = {2: (2, 3, 64, 96), 3: (2, 3, 4, 64, 96)}
 PLAIN = (UniFormer, UniFormer3D)
-NETWORKS = pytest.mark.parametrize('network', [*PLAIN, UniFormerLight, UniFormerLight3D])
+UNIFORMERS = pytest.mark.parametrize('network', [*PLAIN, UniFormerLight, UniFormerLight3D])
+NETWORKS = pytest.mark.parametrize(
+    'network', [*PLAIN, UniFormerLight, UniFormerLight3D, DualFormer]
+)
 CLIPS = {
     'joint': {},
     'split': dict(split=True),
@@ -22,6 +25,16 @@ CLIPS = {
     **{types: dict(stage_types=types) for types in ('LLLL', 'LLLG', 'LGGG', 'GGGG')},
     'kernels': dict(local_kernel_size=7, pos_kernel_size=5),
     'no position': dict(pos_kernel_size=0),
+}
+DUAL_MINI = dict(arch={**MINI, 'depths': (2, 2, 2, 2)}, clip_size=(4, 64, 96))
+DUAL = {
+    'dual': {},
+    'dual-local': dict(attention=('LL', 'LL', 'LG', 'LG')),
+    'dual-global': dict(attention=('GG',) * 4),
+    'dual-coarse': dict(fine_sizes=(None,) * 4, coarse_sizes=((2, 2, 2),) * 4),
+    'dual-conv': dict(down_sampling='conv'),
+    'dual-average': dict(down_sampling='average'),
+    'dual-no position': dict(pos_kernel_size=0),
 }
 SCALED = dict(window_size=2, layer_scale_init_value=0.5)
 CASES = [
@@ -44,11 +57,12 @@ CASES = [
         )
         for scale in (0.0, 0.5)
     ),
+    *(pytest.param(DualFormer, {**DUAL_MINI, **kw}, id=n) for n, kw in DUAL.items()),
 ]
 
 
-def mini(network: type, **kwargs) -> UniFormer:
-    return network(MINI, **kwargs)
+def mini(network: type, **kwargs) -> UniFormer | DualFormer:
+    return network(**{**(DUAL_MINI if network is DualFormer else dict(arch=MINI)), **kwargs})
 
 
 def run(model: nn.Module, x: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -98,14 +112,14 @@ def test_fold_for_inference(network, kwargs) -> None:
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     norms = (nn.BatchNorm2d, nn.BatchNorm3d)
     left = [n for n, m in folded.named_modules() if isinstance(m, norms)]
-    assert left == (['norm'] if model.final_norm else [])
+    assert left == (['norm'] if isinstance(getattr(model, 'norm', None), norms) else [])
     with pytest.raises(RuntimeError, match='cannot be trained'):
         folded.train()
 
 
 @pytest.mark.parametrize(
     ('network', 'options'),
-    [(network, {}) for network in (*PLAIN, UniFormerLight, UniFormerLight3D)]
+    [(network, {}) for network in (*PLAIN, UniFormerLight, UniFormerLight3D, DualFormer)]
     + [(network, {'stage_types': 'LGGG'}) for network in PLAIN]
     + [(UniFormer3D, {'split': True})],
 )
@@ -157,7 +171,9 @@ def test_frozen_stages(network, frozen) -> None:
     model = mini(network, frozen_stages=frozen).train()
 
     def is_frozen(name: str) -> bool:
-        part = name.split('.')[0]
+        part, number, *_ = name.split('.') + ['']
+        if part in ('patch_embeds', 'blocks', 'pos_block'):  # DualFormer's lists
+            return int(number) < frozen or (frozen == 0 and name.startswith('patch_embeds.0.'))
         # The norm of a classifier and cls_upsample belong to the last stage.
         stage = int(part[-1]) if part[-1].isdigit() else 3 if part == 'cls_token' else 4
         return stage <= frozen or (frozen == 0 and part == 'patch_embed1')
@@ -176,10 +192,10 @@ def test_norm_eval_keeps_batch_norm_statistics(network) -> None:
     before = {k: v.clone() for k, v in model.named_buffers()}
     run(model)
     assert all(torch.equal(v, before[k]) for k, v in model.named_buffers())
-    assert model.blocks4[0].norm1.training
+    assert model._blocks(3)[0].norm1.training
 
 
-@NETWORKS
+@UNIFORMERS
 def test_initialisation(network) -> None:
     """Linear layers as in the original; convolutions and norms as PyTorch makes them."""
     model = mini(network, layer_scale_init_value=1e-6, layer_scale_stages=(2, 3))
@@ -208,7 +224,7 @@ def test_initialisation(network) -> None:
     ('network', 'options'),
     [(UniFormer, {'stage3_style': style, 'window_size': 3}) for style in STYLES]
     + [(UniFormer3D, {}), (UniFormer3D, {'split': True})]
-    + [(UniFormerLight, {}), (UniFormerLight3D, {})],
+    + [(UniFormerLight, {}), (UniFormerLight3D, {}), (DualFormer, {})],
 )
 def test_graph_compiles_without_break(network, options) -> None:
     for training in (True, False):
@@ -227,7 +243,8 @@ def test_graph_compiles_without_break(network, options) -> None:
 @pytest.mark.parametrize(
     ('network', 'options'),
     [(UniFormer, {'stage3_style': style, 'window_size': 3}) for style in STYLES]
-    + [(UniFormer3D, {'split': True}), (UniFormerLight, {}), (UniFormerLight3D, {})],
+    + [(UniFormer3D, {'split': True}), (UniFormerLight, {}), (UniFormerLight3D, {})]
+    + [(DualFormer, {})],
 )
 def test_bfloat16_autocast_is_finite(network, options) -> None:
     """Not clips of 3 or 4 frames: where a channels-last map has two, torch 2.11's depthwise Conv3d
@@ -290,6 +307,16 @@ def test_bfloat16_autocast_is_finite(network, options) -> None:
         (UniFormerLight, dict(keep_ratio=0), r'keep_ratio must lie in \(0, 1\]; got 0'),
         (UniFormerLight, dict(trade_off=1.5), r'trade_off must lie in \[0, 1\]; got 1.5'),
         (UniFormerLight, dict(out_indices=(0, 2), with_cls_token=True), 'out_indices must hold 3'),
+        (DualFormer, dict(arch='large'), "arch must be one of 'tiny', 'small', 'base', 'mini'"),
+        (DualFormer, dict(arch={'depth': 3}), r"needs depths, embed_dims .*unknown: \['depth'\]"),
+        (DualFormer, dict(clip_size=(32, 224)), r'clip_size must be \(frames, height, width\)'),
+        (DualFormer, dict(attention=('LG', 'LG', 'XG', 'LG')), "letters 'L' and 'G'; got 'XG'"),
+        (DualFormer, dict(attention=('LG',) * 3), 'attention must have 4 entries'),
+        (DualFormer, dict(window_sizes=(None,) * 4), 'every entry of window_sizes must be'),
+        (DualFormer, dict(fine_sizes=((8, 7, 0),) * 4), r'fine_sizes must be .*got \(8, 7, 0\)'),
+        (DualFormer, dict(temporal_pooling=(2, 1, 1, 0)), 'temporal_pooling must hold positive'),
+        (DualFormer, dict(down_sampling='max'), "must be one of 'depthwise', 'conv', 'average'"),
+        (DualFormer, dict(pos_kernel_size=2), 'pos_kernel_size must be an odd number, or 0 for'),
     ],
 )
 def test_illegal_arguments(network, kwargs, message) -> None:
@@ -310,6 +337,7 @@ def test_misspelt_keyword(network) -> None:
         (UniFormer3D, (1, 3, 8, 31, 64), r'at least 32 pixels; got .*\(1, 3, 8, 31, 64\)'),
         (UniFormer3D, (1, 3, 1, 64, 64), r'at least 2 frames; got .*\(1, 3, 1, 64, 64\)'),
         (UniFormer3D, (1, 3, 64, 64), r'takes clips \(B, C, T, H, W\)'),
+        (DualFormer, (1, 3, 1, 64, 64), r'at least 2 frames; got .*\(1, 3, 1, 64, 64\)'),
         (UniFormerLight3D, (1, 3, 64, 64), r'takes clips \(B, C, T, H, W\)'),
     ],
 )

@@ -9,7 +9,7 @@ from golden import assert_matches
 from seeded_weights import seeded_input, seeded_state_dict
 from torch import Tensor, nn
 
-from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
+from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.checkpoints import load_backbone, parse_checkpoint
 from uniformer_mm.checkpoints.weights import CLASSIFIER_PREFIXES
 
@@ -185,6 +185,25 @@ def test_light_video(golden_video: dict, name: str) -> None:
         assert_matches(found, output, f'{name} logits')
 
 
+@pytest.mark.parametrize(('frames', 'fused_attn'), [(16, True), (16, False), (32, True)])
+@torch.no_grad()
+def test_dualformer(golden_video: dict, frames: int, fused_attn: bool) -> None:
+    golden = golden_video[f'dualformer_tiny_{frames}f']
+    options = dict(clip_size=(frames, 224, 224), fused_attn=fused_attn)
+    model = DualFormer('tiny', **options).double().eval()
+    model.load_state_dict(seeded_state_dict(golden['shapes']), strict=True)
+    assert sum(p.numel() for p in model.parameters()) == golden['num_params']
+
+    outputs = record(model, {key.removesuffix('[0]') for key in golden['stages']})
+    features = model(seeded_input(golden['input']['shape'], golden['input']['seed']))
+    for key, expected in golden['stages'].items():
+        output = outputs[key.removesuffix('[0]')]
+        if len(expected['shape']) == 3:
+            output = output.flatten(2).transpose(1, 2)  # the original's parts pass on tokens
+        assert_matches(output, expected, f'{frames} frames {key}')
+    assert_matches(features, golden['output'], f'{frames} frames')
+
+
 def test_every_entry_is_covered(
     golden_imagenet: dict, golden_dense: dict, golden_video: dict
 ) -> None:
@@ -195,4 +214,6 @@ def test_every_entry_is_covered(
     dense = {c['name'] for c in golden_dense['cases'] if c['official_class'] == 'UniFormer'}
     assert dense == DENSE_STYLES.keys()
     networks = {'uniformer_small', 'uniformer_small_inflation', *LIGHT_CLIPS}
+    # The inflation of DualFormer has a test among those of weights.
+    networks |= {'dualformer_tiny_16f', 'dualformer_tiny_32f', 'dualformer_tiny_inflation'}
     assert golden_video.keys() - networks == {'_about', 'uniformer_protocol'}
