@@ -19,7 +19,7 @@ from paper_configs import (
 )
 from small_runs import build
 
-from uniformer_mm import UniFormerLight
+from uniformer_mm import DualFormer, UniFormerLight
 
 pytest.importorskip('mmaction')
 
@@ -28,8 +28,9 @@ DUAL = [path for path in LEAVES if path.stem.startswith('dualformer')]
 UNIFORMER = [path for path in LEAVES if path not in DUAL]
 SMALL = 'kinetics/uniformer-small_in1k-pre_16x4x1_8xb4-110e_kinetics400-rgb'
 LIGHT = 'kinetics/uniformer-xxs-res128_in1k-pre_u4_8xb32-110e_kinetics400-rgb'
-DUAL_TINY = 'kinetics/dualformer-tiny_in1k-pre_32x2x1_8xb8-30e_kinetics400-rgb'
+DUAL_T = 'kinetics/dualformer-tiny_in1k-pre_32x2x1_8xb8-30e_kinetics400-rgb'
 TINY = dict(depths=(1, 1, 1, 1), embed_dims=(16, 16, 32, 32), head_dim=16)
+DUAL_TINY = dict(depths=(2, 2, 2, 2), embed_dims=(32, 32, 32, 32))  # of windows and pyramids
 
 
 def sampler_of(pipeline: list[dict]) -> dict:
@@ -52,9 +53,7 @@ def test_only_what_has_two_axes_decays(name, full) -> None:
 
 def test_the_head_of_dualformer_learns_ten_times_as_fast() -> None:
     """So do its positional encodings, which alone have no decay: norms and biases have it."""
-    for name, (rate, decay) in rates_and_decay(
-        built_model(DUAL_TINY), read_config(DUAL_TINY)
-    ).items():
+    for name, (rate, decay) in rates_and_decay(built_model(DUAL_T), read_config(DUAL_T)).items():
         assert decay == (0 if 'pos_block' in name else 0.02), name
         slow = name.startswith('backbone.') and 'pos_block' not in name
         assert rate == pytest.approx(1e-4 if slow else 1e-3, rel=1e-12), name
@@ -79,6 +78,35 @@ def test_light_networks_start_from_images(path, tmp_path) -> None:
     gammas = [parameter for name, parameter in clips.named_parameters() if 'gamma' in name]
     assert len(gammas) == (8 if 'layer_scale_init_value' in cfg else 0)
     assert all((gamma == 0.1).all() for gamma in gammas)
+
+
+@pytest.mark.parametrize('path', DUAL, ids=lambda path: path.stem)
+def test_dualformer_starts_from_images_or_kinetics(path, tmp_path) -> None:
+    """All but the head, and with 16 frames the kernels that are those of 32."""
+    file, cfg = tmp_path / 'start.pth', read_config(path).model.backbone
+    cfg.update(DUAL_TINY, drop_path_rate=0)
+    cfg.init_cfg.checkpoint = str(file)
+    from_clips = '_k400-pre_' in path.stem
+    source = DualFormer(**DUAL_TINY, clip_size=(32, 224, 224))
+    state = {
+        key: value if from_clips or value.ndim < 5 else value.sum(2)
+        for key, value in source.state_dict().items()
+    }
+    if from_clips:
+        state = {f'backbone.{key}': value for key, value in state.items()}
+        state = dict(meta={}, state_dict=state | {'cls_head.fc_cls.bias': torch.zeros(400)})
+    torch.save(state, file)
+    clips = build_module(cfg, 'mmaction')
+    clips.init_weights()
+    for key, weight in source.state_dict().items():
+        found = clips.state_dict()[key]
+        if not from_clips and weight.ndim == 5:
+            found, weight = found.sum(2), weight.sum(2)
+        if found.shape != weight.shape:
+            assert '_k400-pre_16x4x1_' in path.stem
+            assert '.attn.sr.' in key or '.attn.lr.3.' in key
+        elif from_clips or '.lr.3.' not in key:  # which images do not have
+            torch.testing.assert_close(found, weight)
 
 
 # What a view costs the authors' networks, in GMACs: counted in their code.
@@ -163,7 +191,7 @@ def test_frames_of_a_test(golden_video) -> None:
 @pytest.mark.parametrize(
     ('name', 'starts'),
     [
-        (DUAL_TINY, [29, 88, 148, 207]),  # (300 - 32 * 2 + 1) / 4 = 59.25
+        (DUAL_T, [29, 88, 148, 207]),  # (300 - 32 * 2 + 1) / 4 = 59.25
         (DUAL[-1], [29, 88, 148, 207]),  # 16 * 4
         (DUAL[0], [21, 64, 108, 151]),  # (300 - 32 * 4 + 1) / 4 = 43.25
     ],
@@ -212,8 +240,7 @@ def test_trains_and_tests(path, mini_data, tmp_path) -> None:
     name, kind, prefix = (
         ('sthv2', 'rawframes', 'img') if frames else ('kinetics400', 'videos', 'video')
     )
-    # The second block of a stage of DualFormer is its first with a pyramid.
-    arch = dict(TINY, depths=(2, 2, 1, 1)) if path in DUAL else TINY
+    arch = DUAL_TINY if path in DUAL else TINY
     batch = min(cfg.val_dataloader.batch_size, 2)
     options = {
         **{f'model.backbone.{key}': value for key, value in arch.items()},
