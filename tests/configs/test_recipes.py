@@ -100,6 +100,7 @@ def test_initial_weights_can_be_fetched() -> None:
     cfgs = [read_config(path) for path in LEAVES]
     starts = {cfg.model.backbone.get('init_cfg', {}).get('checkpoint') for cfg in cfgs}
     starts |= {cfg.load_from for cfg in cfgs}
+    starts |= {cfg.model.get('teacher', {}).get('checkpoint') for cfg in cfgs}
     for start in starts - {None}:
         resolved = resolve(start)
         assert resolved.startswith('https://') or resolved == f'weights/{Path(start).name}'

@@ -1,9 +1,11 @@
 """What the video configs build, and that they train and test on their own views."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import TRANSFORMS, DefaultScope
 from paper_configs import build as build_module
 from paper_configs import (
@@ -231,6 +233,17 @@ def test_released_colours(name, red, value) -> None:
     assert channels.max().item() == pytest.approx(value)
 
 
+def small_teacher(cfg: Config, arch: dict, folder: Path) -> dict:
+    """The teacher of a config with this architecture, and random weights in a file."""
+    teacher = cfg.model.teacher.to_dict()
+    teacher['backbone'].update(arch)
+    teacher['cls_head']['in_channels'] = arch['embed_dims'][-1]
+    parts = {key: teacher[key] for key in ('backbone', 'cls_head')}
+    file = folder / 'teacher.pth'
+    torch.save(build_module(dict(type='Recognizer3D', **parts), 'mmaction').state_dict(), file)
+    return dict(teacher, checkpoint=str(file))
+
+
 @pytest.mark.parametrize('path', slow_unless(set(), LEAVES))
 def test_trains_and_tests(path, mini_data, tmp_path) -> None:
     """The config's own pipeline, loaders, head, mixing, optimizer and schedule, at 32 pixels."""
@@ -256,6 +269,8 @@ def test_trains_and_tests(path, mini_data, tmp_path) -> None:
         'default_hooks.logger.interval': 1,
     }
     del options['optim_wrapper']['loss_scale']
+    if 'teacher' in cfg.model:
+        options['model.teacher'] = small_teacher(cfg, arch, tmp_path)
     sides = {cfg.val_dataloader.dataset.pipeline[-3].crop_size: 32, 256: 36}
     for split in ('train', 'val', 'test'):
         loader = f'{split}_dataloader'
