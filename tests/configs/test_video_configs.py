@@ -130,6 +130,22 @@ def test_light_networks_cost_what_the_authors_do(name) -> None:
     assert cost.macs / 1e9 == pytest.approx(LIGHT_COSTS[name], rel=0.005)
 
 
+# Parameters of the authors' backbones without the head, and what a view costs them, in GMACs.
+DUAL_SIZES = {
+    DUAL_T: (21_767_360, 59.9),
+    'ucf101/dualformer-tiny_k400-pre_16x4x1_8xb16-16e_ucf101-split1-rgb': (21_755_328, 29.8),
+    'kinetics/dualformer-small_in1k-pre_32x2x1_8xb8-30e_kinetics400-rgb': (48_908_064, 158.3),
+    'kinetics/dualformer-base_in1k-pre_32x2x1_8xb8-30e_kinetics400-rgb': (86_837_632, 267.4),
+}
+
+
+@pytest.mark.parametrize('name', slow_unless({Path(DUAL_T).stem}, DUAL_SIZES))
+def test_dualformer_is_as_large_as_the_authors(name) -> None:
+    params, giga = DUAL_SIZES[name]
+    assert sum(p.numel() for p in built_model(name).backbone.parameters()) == params
+    assert cost_of(read_config(name)).macs / 1e9 == pytest.approx(giga, rel=0.005)
+
+
 @pytest.mark.parametrize('path', UNIFORMER, ids=lambda path: path.stem)
 def test_schedule(path, golden_video) -> None:
     cfg = read_config(path)
