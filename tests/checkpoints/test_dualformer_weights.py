@@ -151,13 +151,20 @@ def test_layouts(layout, log):
 @pytest.mark.parametrize('stages', [1, 2, 4])
 def test_networks_that_stop_earlier(stages, log):
     state = state_of(clip_size=CLIP)
-    _, loaded = load(state, model=dict(out_indices=tuple(range(stages)), final_norm=False))
+    options = dict(out_indices=tuple(range(stages)), final_norm=False)
+    _, loaded = load(state, model=options, clip_kernels='resize')
     assert all(value.equal(state[key]) for key, value in loaded.items() if key in state)
     assert {k.split('.')[0] for k in loaded.keys() - state.keys()} == {
         f'norm{i + 1}' for i in range(stages)
     }
     assert 'norm.{weight,bias}' in log.text and 'At their initial values' in log.text
     assert ('pos_block.3.proj.0.{weight,bias}' in log.text) == (stages < 4)
+    assert 'pyramid' not in log.text
+    images = image_state(state)
+    log.clear()
+    load(images, model=options)
+    assert ('blocks.2.1.attn.sr.{weight,bias}' in log.text) == (stages < 3)
+    assert 'does not fit' not in log.text
 
 
 def test_clips_of_another_size_must_be_asked_for():

@@ -78,7 +78,7 @@ def inflate(images: Mapping[str, Tensor], clips: Mapping[str, Tensor], mode: str
         clips: Entries of the network for clips.
         mode: See :func:`inflate_weight`.
     """
-    modules = _group({**images, **clips}, lambda match: match.groups())
+    modules = _group(images, clips, lambda match: match.groups())
     misfits = [key for keys in modules for key in keys if not _share(keys, images, clips)]
     left_out = [key for key in misfits if key in images]
     state, report = inflate_kernels(
@@ -106,7 +106,7 @@ def fit_clip(state: Mapping[str, Tensor], own: Mapping[str, Tensor], how: str) -
             them at their initial values, as the authors do.
     """
     state = dict(state)
-    stages = _group({**state, **own}, lambda match: match[1])
+    stages = _group(state, own, lambda match: match[1])
     one_sided = [
         key
         for keys in stages
@@ -137,11 +137,14 @@ def fit_clip(state: Mapping[str, Tensor], own: Mapping[str, Tensor], how: str) -
     return Adapted(state, initial, report.rstrip())
 
 
-def _group(state: Iterable[str], of: Callable[[re.Match], Any]) -> list[list[str]]:
-    """The entries of pyramids, those with the same ``of`` together."""
+def _group(
+    file: Mapping[str, Tensor], own: Mapping[str, Tensor], of: Callable[[re.Match], Any]
+) -> list[list[str]]:
+    """Entries of the pyramids of stages that the model has, grouped by ``of``."""
     groups: dict[Any, list[str]] = defaultdict(list)
-    for key in state:
-        if match := _PYRAMID.match(key):
+    for key in {**file, **own}:
+        match = _PYRAMID.match(key)
+        if match and f'blocks.{match[1]}.0.norm1.weight' in own:
             groups[of(match)].append(key)
     return list(groups.values())
 
