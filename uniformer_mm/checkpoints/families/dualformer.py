@@ -81,10 +81,9 @@ def inflate(images: Mapping[str, Tensor], clips: Mapping[str, Tensor], mode: str
     modules = _group(images, clips, lambda match: match.groups())
     misfits = [key for keys in modules for key in keys if not _share(keys, images, clips)]
     left_out = [key for key in misfits if key in images]
-    state, report = inflate_kernels(
-        {key: value for key, value in images.items() if key not in left_out}, clips, mode
-    )
     averages = [key for key in clips if '.attn.lr.3.' in key]
+    taken = images.keys() - {*left_out, *averages}
+    state, report = inflate_kernels({k: v for k, v in images.items() if k in taken}, clips, mode)
     for key in averages:
         state[key] = _average(clips[key]) if clips[key].ndim == 5 else torch.zeros_like(clips[key])
     if averages:
