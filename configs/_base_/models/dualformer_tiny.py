@@ -15,7 +15,7 @@ model = dict(
         ),
     ),
     cls_head=dict(
-        type='I3DHead',
+        type='uniformer_mm.Float32I3DHead',  # I3DHead, in bfloat16 too
         num_classes=400,
         in_channels=512,
         dropout_ratio=0.5,
