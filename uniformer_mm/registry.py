@@ -56,11 +56,14 @@ class LazyRegistry(Registry):
 
 MODELS = LazyRegistry(
     ROOT_MODELS,
+    Float32I3DHead='models.heads.float32',
     Float32RoIExtractor='models.roi_extractors',
     LightClsHead='models.heads.light',
     LightHead3D='models.heads.light3d',
     TokenLabelClassifier='models.classifiers.token_label',
     TokenLabelHead='models.heads.token_label',
+    TokenLabelHead3D='models.heads.token_label3d',
+    TokenLabelRecognizer3D='models.recognizers.token_label',
 )
 TRANSFORMS = LazyRegistry(
     ROOT_TRANSFORMS,

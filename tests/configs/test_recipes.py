@@ -24,12 +24,13 @@ from paper_configs import (
     leaves,
     read_config,
     slow_unless,
+    views_of,
 )
 from torch import nn
 
 from uniformer_mm import cli
-from uniformer_mm.architectures import ARCHS, LIGHT_ARCHS
 from uniformer_mm.checkpoints import RELEASED, resolve
+from uniformer_mm.registry import MODELS
 
 RECIPES = [
     recipe
@@ -99,6 +100,7 @@ def test_initial_weights_can_be_fetched() -> None:
     cfgs = [read_config(path) for path in LEAVES]
     starts = {cfg.model.backbone.get('init_cfg', {}).get('checkpoint') for cfg in cfgs}
     starts |= {cfg.load_from for cfg in cfgs}
+    starts |= {cfg.model.get('teacher', {}).get('checkpoint') for cfg in cfgs}
     for start in starts - {None}:
         resolved = resolve(start)
         assert resolved.startswith('https://') or resolved == f'weights/{Path(start).name}'
@@ -160,7 +162,7 @@ def test_results_fit_the_config(path) -> None:
     assert meta.get('Iterations') in (None, cfg.train_cfg.get('max_iters'))
     assert model['Results']
     backbone, head = cfg.model.backbone, cfg.model.get('head', {})
-    head_dim = backbone.get('head_dim', {**ARCHS, **LIGHT_ARCHS}[backbone.arch].head_dim)
+    head_dim = backbone.get('head_dim', MODELS.get(backbone.type).arch_zoo[backbone.arch].head_dim)
     for weights in RELEASED.values():
         if weights.url is not None and weights.url == model.get('Weights'):
             assert weights.head_dim == head_dim
@@ -193,14 +195,9 @@ FAST = {
     'uniformer-small_in1k-pre_16x4x1_8xb4-110e_kinetics400-rgb',
     'uniformer-xxs-res128_in1k-pre_u4_8xb32-110e_kinetics400-rgb',
     'uniformer-base_k600-pre_u16_8xb5-60e_sthv1-rgb',
+    'dualformer-tiny_in1k-pre_32x2x1_8xb8-30e_kinetics400-rgb',
+    'dualformer-tiny_k400-pre_16x4x1_8xb16-16e_ucf101-split1-rgb',
 }
-
-
-def views_of(cfg) -> int:
-    """How often a video is seen in a test."""
-    steps = cfg.test_dataloader.dataset.pipeline
-    clips = math.prod(step.get('num_clips', 1) for step in steps if 'clip_len' in step)
-    return clips * (3 if any(step.type == 'ThreeCrop' for step in steps) else 1)
 
 
 @pytest.mark.parametrize('path', slow_unless(FAST, LEAVES))
@@ -210,14 +207,16 @@ def test_blocks(path) -> None:
     rates = drop_rates(model)
     last = len(rates) - 1
     assert rates == pytest.approx([cfg.drop_path_rate * i / last for i in range(len(rates))])
-    assert len(rates) in (17, 18, 20, 40, 46)
+    assert len(rates) in (17, 18, 20, 24, 40, 46)
+    assert not any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+    if cfg.type == 'uniformer_mm.DualFormer':
+        return
     window, depth = cfg.get('window_size', 14), len(model.blocks3)
     assert [block.window_size for block in model.blocks3] == {
         'global': [0] * depth,
         'window': [window] * depth,
         'hybrid': [window, window, window, 0] * (depth // 4),
     }[cfg.get('stage3_style', 'global')]
-    assert not any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
 
 
 @pytest.mark.parametrize('path', slow_unless(FAST, LEAVES))

@@ -1,4 +1,4 @@
-"""The learning-rate curve of the ImageNet recipes."""
+"""The learning-rate curves."""
 
 import math
 
@@ -10,7 +10,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 from torch import nn
 
-from uniformer_mm.engine import WarmupCosineLR
+from uniformer_mm.engine import EpochCosineLR, WarmupCosineLR
 
 
 def optimizer(*rates: float) -> torch.optim.Optimizer:
@@ -160,3 +160,27 @@ def test_tiny_follows_openmixup_within_a_thousandth(repo_root) -> None:
         warmup = min(i / (5 * epoch), 1)
         expected = cosine * (1e-6 + warmup * (1 - 1e-6))
         assert lr == pytest.approx(expected, abs=1e-6), i
+
+
+def test_values_of_dualformer() -> None:
+    """4 epochs of 3 iterations: 0.1 + 0.9 i / 4.5 in the first one and a half, times a cosine."""
+    cfg = dict(type='uniformer_mm.EpochCosineLR', T_max=4, warmup=1.5, convert_to_iter_based=True)
+    optim = optimizer(1.0, 0.1)
+    scheduler = PARAM_SCHEDULERS.build(cfg, default_args=dict(optimizer=optim, epoch_length=3))
+    second, last = (1 + math.sqrt(0.5)) / 2, (1 - math.sqrt(0.5)) / 2
+    expected = [0.1, 0.3, 0.5, 0.7 * second, 0.9 * second, second, 0.5, 0.5, 0.5, last, last, last]
+    found = follow(optim, 13, scheduler)
+    assert [head for head, _ in found] == pytest.approx([*expected, 0], rel=1e-9)
+    assert [10 * body for _, body in found] == pytest.approx([head for head, _ in found])
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(T_max=4, epoch_length=3, warmup=4), r'warmup must be in \[0, T_max=4\), got 4'),
+        (dict(T_max=4, epoch_length=0), 'epoch_length must be at least 1, got 0'),
+    ],
+)
+def test_impossible_epoch_cosines(kwargs, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        EpochCosineLR(optimizer(1.0), **kwargs)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -98,6 +99,13 @@ def cost_of(cfg: Config) -> Complexity:
     return _cost(cfg.default_scope, shape, json.dumps(model, sort_keys=True))
 
 
+def views_of(cfg: Config) -> int:
+    """How often a video is seen in a test."""
+    steps = cfg.test_dataloader.dataset.pipeline
+    clips = math.prod(step.get('num_clips', 1) for step in steps if 'clip_len' in step)
+    return clips * (3 if any(step.type == 'ThreeCrop' for step in steps) else 1)
+
+
 def learning_rates(cfg: Config, steps: int, epoch_length: int = 1) -> list[float]:
     """Learning rates of the iterations, stepped as mmengine's ParamSchedulerHook does."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=cfg.optim_wrapper.optimizer.lr)
@@ -118,17 +126,26 @@ def learning_rates(cfg: Config, steps: int, epoch_length: int = 1) -> list[float
     return rates
 
 
-def weight_decay(model: nn.Module, cfg: Config) -> dict[str, float]:
-    """Weight decay of every parameter, as the config's optimizer has it; one learning rate."""
+def rates_and_decay(model: nn.Module, cfg: Config) -> dict[str, tuple[float, float]]:
+    """Learning rate and weight decay of every parameter, as the config's optimizer has them."""
     kept = {k: v for k, v in cfg.optim_wrapper.items() if k in ('optimizer', 'paramwise_cfg')}
     # The wrapper for mixed precision needs a GPU.
     wrapper = build_optim_wrapper(model, dict(type='OptimWrapper', **kept))
-    groups = wrapper.optimizer.param_groups
-    assert {group['lr'] for group in groups} == {cfg.optim_wrapper.optimizer.lr}
-    decay = {id(p): group['weight_decay'] for group in groups for p in group['params']}
+    found = {
+        id(parameter): (group['lr'], group['weight_decay'])
+        for group in wrapper.optimizer.param_groups
+        for parameter in group['params']
+    }
     named = dict(model.named_parameters())
-    assert len(decay) == len(named)
-    return {name: decay[id(parameter)] for name, parameter in named.items()}
+    assert len(found) == len(named)
+    return {name: found[id(parameter)] for name, parameter in named.items()}
+
+
+def weight_decay(model: nn.Module, cfg: Config) -> dict[str, float]:
+    """Weight decay of every parameter; all have one learning rate."""
+    found = rates_and_decay(model, cfg)
+    assert {rate for rate, _ in found.values()} == {cfg.optim_wrapper.optimizer.lr}
+    return {name: decay for name, (_, decay) in found.items()}
 
 
 def norms_of_backbone(model: nn.Module) -> set[str]:
@@ -143,7 +160,7 @@ def norms_of_backbone(model: nn.Module) -> set[str]:
 
 def drop_rates(backbone: nn.Module) -> list[float]:
     """Drop path of every block, in order."""
-    stages = [getattr(backbone, f'blocks{stage}') for stage in range(1, 5)]
+    stages = [backbone._blocks(stage) for stage in range(backbone.num_stages)]
     return [getattr(block.drop_path, 'p', 0.0) for stage in stages for block in stage]
 
 

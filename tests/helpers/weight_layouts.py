@@ -10,6 +10,8 @@ from uniformer_mm.checkpoints import parse_checkpoint, to_mm
 ARCH = {'depths': (1, 2, 3, 1), 'embed_dims': (16, 32, 32, 64), 'head_dim': 16}
 # Beside what makes UniFormerLight light.
 LIGHT = {**ARCH, 'mlp_ratio': 3.0, 'embed_types': ('conv', 'patch', 'patch', 'patch')}
+# DualFormer's head dimension is 32.
+DUAL = {'depths': (2, 2, 2, 2), 'embed_dims': (32, 32, 32, 64)}
 CLASSIFIER = {'out_indices': (3,), 'final_norm': True}
 
 

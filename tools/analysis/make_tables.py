@@ -87,6 +87,7 @@ def batch_and_rate(model: Mapping[str, Any]) -> str:
 
 COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'model': lambda model: model['Metadata']['Model'],
+    'data': lambda model: model['Metadata']['Training Data'],
     'params': lambda model: f'{model["Metadata"]["Parameters"] / 1e6:.2f} M',
     'FLOPs (published)': cost,
     'config': lambda model: f'[config]({Path(model["Config"]).name})',
@@ -221,6 +222,8 @@ KINETICS = (*HEAD, 'frames x stride', *COST, 'top-1', 'top-5', 'GPUs x videos', 
 LIGHT_KINETICS = (*HEAD, 'frames', 'crop', *COST, 'top-1', 'GPUs x videos', *TAIL)
 SOMETHING = (*HEAD, 'frames', 'start', *COST, 'top-1', 'top-5', 'drop path', *TAIL)
 SMALL_VIDEO = (*HEAD, 'frames x stride', *COST, 'top-1', *TAIL)
+DUAL_KINETICS = (*HEAD, 'data', 'start', 'frames x stride', *COST, 'top-1', 'top-5', *TAIL)
+DUAL_SMALL_VIDEO = (*HEAD, 'start', *SMALL_VIDEO[1:])
 TABLES: dict[str, Table | Tasks] = {
     'tasks': Tasks(),
     'imagenet': Table('imagenet', '*_8xb128_in1k', IMAGENET, without='*_token-label_*'),
@@ -243,11 +246,15 @@ TABLES: dict[str, Table | Tasks] = {
     'pose-styles': Table('coco_pose', '*-s-[hw]14-*', (*POSE, 'batch, lr', 'drop path', *TAIL)),
     'kinetics400': Table('kinetics', 'uniformer-[sb]*_kinetics400-*', KINETICS),
     'kinetics400-light': Table('kinetics', 'uniformer-x*_kinetics400-*', LIGHT_KINETICS),
-    'kinetics600': Table('kinetics', '*_kinetics600-*', KINETICS),
+    'kinetics600': Table('kinetics', 'uniformer-*_kinetics600-*', KINETICS),
+    'kinetics-dualformer': Table('kinetics', 'dualformer-*', DUAL_KINETICS),
+    'diving48': Table('diving48', '*', DUAL_SMALL_VIDEO),
     'sthv1': Table('something_something', '*_sthv1-*', SOMETHING),
     'sthv2': Table('something_something', '*_sthv2-*', SOMETHING),
-    'ucf101': Table('ucf101', '*', SMALL_VIDEO),
-    'hmdb51': Table('hmdb51', '*', SMALL_VIDEO),
+    'ucf101': Table('ucf101', 'uniformer-*', SMALL_VIDEO),
+    'ucf101-dualformer': Table('ucf101', 'dualformer-*', DUAL_SMALL_VIDEO),
+    'hmdb51': Table('hmdb51', 'uniformer-*', SMALL_VIDEO),
+    'hmdb51-dualformer': Table('hmdb51', 'dualformer-*', DUAL_SMALL_VIDEO),
 }
 
 

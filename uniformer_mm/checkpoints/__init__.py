@@ -1,4 +1,4 @@
-"""Read UniFormer weights from every layout they are published in, and load them strictly.
+"""Read weights from every layout they are published in, and load them strictly.
 
 ============  ====================================================================================
 layout        what the file holds
@@ -18,8 +18,8 @@ only ever read under the weights-only rule, so that no code in them runs.
 from uniformer_mm.errors import CheckpointError
 
 from .class_orders import CLASS_ORDERS, class_order, known_class_order, reorder_head
-from .families.uniformer import describe as describe_weights
-from .kernels import adapt_stem_weight, inflate_weight
+from .families import describe_weights
+from .kernels import adapt_stem_weight, inflate_weight, resize_kernel
 from .loading import check_head_dim, load_backbone, load_model
 from .names import Differences
 from .reading import (
@@ -61,6 +61,7 @@ __all__ = [
     'parse_checkpoint',
     'read_checkpoint',
     'reorder_head',
+    'resize_kernel',
     'resolve',
     'save_checkpoint',
     'sha256_of',

@@ -1,7 +1,8 @@
 """The order of the Kinetics classes in the authors' video heads and in MMAction2's labels.
 
-MMAction2 numbers the classes alphabetically. The authors' lists, with which the released models
+MMAction2 numbers the classes alphabetically. The authors' lists, with which the released UniFormers
 were trained, number them in another way: not one of the 400 classes has the same number in both.
+DualFormer's authors number them as MMAction2.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from uniformer_mm.errors import CheckpointError
 
+from .families import family_of
 from .weights import Weights
 
 CLASS_ORDERS = ('kinetics400', 'kinetics600')
@@ -41,9 +43,11 @@ def known_class_order(weights: Weights) -> str | None:
     """Which order the classes of a video head are likely to be in, by their number.
 
     Returns:
-        ``'kinetics400'``, ``'kinetics600'``, or None for images and other numbers of classes.
+        ``'kinetics400'``, ``'kinetics600'``, or None for images, other numbers of classes and
+        networks whose authors number as MMAction2.
     """
-    if not weights.video or 'head.weight' not in weights.classifier:
+    is_mm = family_of(weights.backbone).OPENMMLAB
+    if is_mm or not weights.video or 'head.weight' not in weights.classifier:
         return None
     name = f'kinetics{weights.classifier["head.weight"].shape[0]}'
     return name if name in CLASS_ORDERS else None

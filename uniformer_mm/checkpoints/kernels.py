@@ -1,6 +1,8 @@
-"""Turning kernels into those of another input: other channels, or clips instead of images."""
+"""Turning kernels into those of another input: other channels, clips of images, other clips."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -37,6 +39,31 @@ def inflate_weight(weight: Tensor, frames: int, mode: str = 'average') -> Tensor
     others = [frame for frame in range(frames) if frame != frames // 2]
     inflated[:, :, others] = 0
     return inflated
+
+
+def resize_kernel(weight: Tensor, size: Sequence[int]) -> Tensor:
+    """Resample the kernel of a convolution whose stride is its size.
+
+    Every weight is shared out to the cells of the new kernel by the part of it that they cover,
+    so that the sum stays. A kernel of half the frames thus answers to a clip as the kernel did to
+    the clip with every frame twice.
+
+    Args:
+        weight: Kernel of shape (C_out, C_in, T, H, W).
+        size: Size (T, H, W) of the new kernel.
+
+    Returns:
+        Kernel of shape (C_out, C_in, *size).
+    """
+    for axis, new in enumerate(size, start=2):
+        old = weight.shape[axis]
+        # Both kernels are spread over (0, old * new), in which every edge is a whole number.
+        of_old = torch.arange(old)[:, None] * new
+        of_new = torch.arange(new) * old
+        overlap = torch.minimum(of_old + new, of_new + old) - torch.maximum(of_old, of_new)
+        shares = (overlap.clamp(min=0) / new).to(weight)  # (old, new)
+        weight = torch.tensordot(weight, shares, dims=([axis], [0])).movedim(-1, axis)
+    return weight.contiguous()
 
 
 def adapt_stem_weight(weight: Tensor, in_channels: int) -> Tensor:

@@ -14,6 +14,8 @@ from uniformer_mm.errors import CheckpointError
 
 from .class_orders import known_class_order, reorder_head
 from .families import family_of
+from .families.common import Adapted, is_for_images
+from .families.common import adapt_stem as fit_stem
 from .names import Differences, join_modules
 from .reading import parse_checkpoint, read_checkpoint
 from .weights import Weights
@@ -26,7 +28,9 @@ _SECOND_HEADS = {
     'head.aux_fc': ('part of the scores: use uniformer_mm.TokenLabelHead', 'LinearClsHead'),
     'head.token_fc': (_TRAINING_ONLY.format('uniformer_mm.LightClsHead'), 'LinearClsHead'),
     'cls_head.token_fc': (_TRAINING_ONLY.format('uniformer_mm.LightHead3D'), 'I3DHead'),
+    'cls_head.token_linear': (_TRAINING_ONLY.format('uniformer_mm.TokenLabelHead3D'), 'I3DHead'),
 }
+_CLIP_KERNELS = ('resize', 'initial')
 
 
 def load_backbone(
@@ -38,6 +42,7 @@ def load_backbone(
     head_dim: int | None = None,
     adapt_stem: bool = False,
     inflate: str | None = None,
+    clip_kernels: str | None = None,
     allow_new_layer_scale: bool = False,
 ) -> None:
     """Load a checkpoint of any layout into a backbone; nothing may be left over.
@@ -56,10 +61,12 @@ def load_backbone(
     ``num_batches_tracked``.
 
     Weights of an image network are inflated for clips: their kernels get a time axis, see
-    :func:`inflate_weight`. What is inflated and what is copied is logged.
+    :func:`inflate_weight`. What is inflated and what is copied is logged. Parts of DualFormer's
+    pyramid that the image network lacks or has in another form, as Twins-SVT, keep their initial
+    values, which is logged too.
 
     Args:
-        backbone: A UniFormer.
+        backbone: A UniFormer or DualFormer.
         checkpoint: A file, a URL, the name of a released file, or weights that were read before.
         ema: Which weights of a file with averaged ones; see :func:`read_checkpoint`.
         prefix: Take only entries below this name. Defaults to None, which finds ``backbone.``.
@@ -69,6 +76,10 @@ def load_backbone(
             Defaults to False.
         inflate: How the kernels of an image network are inflated for clips: ``'average'`` or
             ``'center'``. Defaults to None, which is the original's ``'average'``.
+        clip_kernels: What to do where the kernels of DualFormer's pyramid have another size, since
+            the file is for clips of another size: ``'resize'`` resamples them, see
+            :func:`resize_kernel`; ``'initial'`` leaves them at their initial values, as the
+            authors do. Defaults to None, for which it is an error.
         allow_new_layer_scale: Let the layer scale of a file that has none keep its initial value.
             Defaults to False, since a small one switches off what the file has learnt.
 
@@ -84,21 +95,19 @@ def load_backbone(
     own = backbone.state_dict()
     state = dict(weights.backbone)
     family = family_of(own)
-    adapted = family.adapt_stem(state, own) if adapt_stem else ''
-    inflated = ''
-    if inflate is not None and backbone.ndim != 3:
-        raise CheckpointError(f'inflate={inflate!r} is for clips: for images nothing is inflated.')
-    if backbone.ndim == 3 and family.is_for_images(state):
-        state, inflated = family.inflate(state, own, inflate or 'average')
+    adapted = fit_stem(state, own, family.STEM_WEIGHTS) if adapt_stem else ''
+    state, initial, changes = _fit_to_clips(backbone, state, own, inflate, clip_kernels)
     dropped = [key for key in state if key not in own and family.may_be_dropped(key, own)]
     for key in dropped:
         del state[key]
+    loaded = sum(key in weights.backbone for key in state)
     kept = [
         key
         for key in own
         if key not in state
         and (
-            key.endswith('.num_batches_tracked')
+            key in initial
+            or key.endswith('.num_batches_tracked')
             or family.may_keep_initial(key, weights.backbone, allow_new_layer_scale)
         )
     ]
@@ -113,22 +122,49 @@ def load_backbone(
         )
     backbone.load_state_dict(state)
 
-    report = f'Loaded {len(state) - len(kept)} backbone entries from {weights.source}{adapted}.'
+    report = f'Loaded {loaded} backbone entries from {weights.source}{adapted}.'
     dropped += [*weights.classifier, *weights.other]
     if dropped:
         report += f' Not used ({len(dropped)}): {join_modules(dropped)}.'
     if kept:
         report += f' At their initial values ({len(kept)}): {join_modules(kept)}.'
     print_log(report, logger='current')
-    if inflated:
-        print_log(inflated, logger='current')
+    if changes:
+        print_log(changes, logger='current')
+
+
+def _fit_to_clips(
+    backbone: nn.Module,
+    state: dict[str, Tensor],
+    own: dict[str, Tensor],
+    inflate: str | None,
+    clip_kernels: str | None,
+) -> Adapted:
+    """Inflate weights of images, and fit kernels to another size of clips if that is asked for."""
+    family = family_of(own)
+    initial: list[str] = []
+    reports: list[str] = []
+    if inflate is not None and backbone.ndim != 3:
+        raise CheckpointError(f'inflate={inflate!r} is for clips: for images nothing is inflated.')
+    if clip_kernels not in (None, *_CLIP_KERNELS):
+        raise CheckpointError(
+            f'clip_kernels must be one of {", ".join(_CLIP_KERNELS)}; got {clip_kernels!r}.'
+        )
+    if backbone.ndim == 3 and is_for_images(state, family.STEM_WEIGHTS):
+        state, initial, report = family.inflate(state, own, inflate or 'average')
+        reports.append(report)
+    if clip_kernels is not None:
+        state, others, report = family.fit_clip(state, own, clip_kernels)
+        initial += others
+        reports.append(report)
+    return Adapted(state, initial, ' '.join(filter(None, reports)))
 
 
 def check_head_dim(backbone: nn.Module, weights: Weights, stated: int | None = None) -> None:
     """Refuse weights of another head dimension, which no tensor shape shows.
 
     Args:
-        backbone: A UniFormer.
+        backbone: A UniFormer or DualFormer.
         weights: What is to be loaded into it.
         stated: What the user says the weights have. Defaults to None.
 
@@ -142,6 +178,8 @@ def check_head_dim(backbone: nn.Module, weights: Weights, stated: int | None = N
             f'head_dim={known}.'
         )
     head_dim = known if stated is None else stated
+    if head_dim is None and weights.layout == 'official':
+        head_dim = family_of(weights.backbone).HEAD_DIM
     if head_dim is not None and head_dim != backbone.head_dim:
         raise CheckpointError(
             f'{weights.source} was trained with head_dim={head_dim}, but the backbone has '
@@ -284,9 +322,9 @@ def _load_whole(
 def _causes(model: nn.Module, differences: Differences, weights: Weights) -> Iterator[str]:
     """What to do about differences of a whole model whose cause can be told."""
     for head, (remedy, plain) in _SECOND_HEADS.items():
-        if f'{head}.weight' in differences.unexpected:
+        if any(key.startswith(f'{head}.') for key in differences.unexpected):
             yield f'The file has a second head, {head}, {remedy}.'
-        elif f'{head}.weight' in differences.missing:
+        elif any(key.startswith(f'{head}.') for key in differences.missing):
             yield f'The model has a second head, {head}, the file none: use {plain}.'
     backbone = getattr(model, 'backbone', None)
     if hasattr(backbone, 'head_dim'):

@@ -62,7 +62,7 @@ def fold_blocks(entries: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Merge entries that differ only in the block index; no entry is left out."""
     groups: dict[tuple[str, Any], list[int]] = {}
     for key, value in entries.items():
-        match = re.search(r'\bblocks\d\.(\d+)\.', key)
+        match = re.search(r'\bblocks\.?\d\.(\d+)\.', key)
         template = f'{key[: match.start(1)]}*{key[match.end(1) :]}' if match else key
         groups.setdefault((template, value), []).extend([int(match[1])] if match else [])
     return [

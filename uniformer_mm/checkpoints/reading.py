@@ -75,6 +75,7 @@ def parse_checkpoint(
                 f'{top_level_names(state)}. Official files need no prefix.'
             )
         state = selected
+    state = _without_teacher(state, source)
     meta = checkpoint.get('meta')
     meta = dict(meta) if isinstance(meta, Mapping) else {}
 
@@ -256,6 +257,19 @@ def _find_state_dict(
     return state, entry in _AVERAGED_ENTRIES or (
         'ema_state_dict' in checkpoint and ema is not False
     )
+
+
+def _without_teacher(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Leave out the teacher that DualFormer's authors save with a network of token labelling."""
+    if not any(key.startswith('teacher.backbone.patch_embeds.') for key in state):
+        return state
+    student = {key: value for key, value in state.items() if not key.startswith('teacher.')}
+    print_log(
+        f'{source}: left out {len(state) - len(student)} entries of the teacher of token '
+        'labelling (teacher.*), which only training uses.',
+        logger='current',
+    )
+    return student
 
 
 def _strip_wrapper(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:

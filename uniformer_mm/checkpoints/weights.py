@@ -21,10 +21,11 @@ MM_HEADS = {
         'head.': 'cls_head.fc_cls.',
         'norm_cls.': 'cls_head.token_norm.',
         'head_cls.': 'cls_head.token_fc.',
+        'token_linear.': 'cls_head.token_linear.',
     },
 }
 # Parts that only the classifier has; a backbone may be loaded without them.
-CLASSIFIER_PREFIXES = tuple(MM_HEADS['image'])
+CLASSIFIER_PREFIXES = tuple({**MM_HEADS['image'], **MM_HEADS['video']})
 
 
 @dataclass
@@ -34,7 +35,8 @@ class Weights:
     Attributes:
         backbone: Backbone entries under their official names.
         classifier: Classification heads under their official names: ``head``, ``aux_head`` of
-            token labelling, and ``norm_cls`` and ``head_cls`` of a light network.
+            token labelling (``token_linear`` of DualFormer's), and ``norm_cls`` and ``head_cls`` of
+            a light network.
         other: Everything else (necks, task heads) under the names in the file.
         source: The file's path or URL.
         layout: ``'official'``, ``'mm'`` or ``'openmixup'``.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from uniformer_mm.errors import CheckpointError
 
+from .families import family_of
 from .names import replace_prefix, top_level_names
 from .weights import MM_HEADS, Weights
 
@@ -19,14 +20,15 @@ from .weights import MM_HEADS, Weights
 def to_mm(weights: Weights) -> dict[str, Tensor]:
     """State dict of an OpenMMLab model: the backbone, its heads and what else there is.
 
-    ================  ==========================  =======================
+    ================  ==========================  =========================
     official          MMPretrain's classifier     MMAction2's recognizer
-    ================  ==========================  =======================
+    ================  ==========================  =========================
     ``head``          ``head.fc``                 ``cls_head.fc_cls``
     ``aux_head``      ``head.aux_fc``
     ``norm_cls``      ``head.token_norm``         ``cls_head.token_norm``
     ``head_cls``      ``head.token_fc``           ``cls_head.token_fc``
-    ================  ==========================  =======================
+    ``token_linear``                              ``cls_head.token_linear``
+    ================  ==========================  =========================
 
     The classes keep their order; see :func:`reorder_head`. The head of a pose estimator gets the
     name that mmpose 1.x gives it.
@@ -53,8 +55,14 @@ def to_official(weights: Weights) -> dict[str, Tensor]:
     """State dict under official names: the backbone and its classification heads.
 
     Raises:
-        CheckpointError: If the weights have parts without an official name (necks, task heads).
+        CheckpointError: If the weights have parts without an official name: necks, task heads, or
+            any head of a network whose authors use an OpenMMLab library.
     """
+    if weights.classifier and family_of(weights.backbone).OPENMMLAB:
+        raise CheckpointError(
+            f"{weights.source} has a head, and its authors' own files have the names of MMAction2: "
+            'use --to mm, or publish the backbone only (--task backbone).'
+        )
     if weights.other:
         raise CheckpointError(
             f'{weights.source} has parts that no official classification file has: '

@@ -7,12 +7,13 @@ from .hooks import (
     IterSyncBuffersHook,
     VideoDataHook,
 )
-from .schedules import WarmupCosineLR
+from .schedules import EpochCosineLR, WarmupCosineLR
 
 __all__ = [
     'CPUDistributedDataParallel',
     'CheckpointGuardHook',
     'ClassCheckHook',
+    'EpochCosineLR',
     'EpochSeedHook',
     'FiniteLossHook',
     'IterSyncBuffersHook',

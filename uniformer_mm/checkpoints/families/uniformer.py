@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,16 +11,25 @@ from torch import Tensor
 from uniformer_mm.architectures import ARCHS, CLIP_ARCHS, LIGHT_ARCHS, STEM_WEIGHTS, Arch
 from uniformer_mm.errors import CheckpointError
 
-from ..kernels import adapt_stem_weight, inflate_weight
-from ..names import Differences, fold_blocks, top_level_names
+from ..names import Differences, top_level_names
 from ..weights import Weights
+from .common import (
+    STAGE_NORMS,
+    Adapted,
+    inflate_kernels,
+    is_for_images,
+    is_spare_norm,
+    lacks,
+)
 
 # Parts that a file need not have: there are none in classification or in joint attention. A file
 # that has one of them must have all.
-_LATER_PARTS = (r'norm[1-4]\.', r'blocks\d\.\d+\.t_(attn|norm)\.')
+_LATER_PARTS = (STAGE_NORMS, r'blocks\d\.\d+\.t_(attn|norm)\.')
 _LAYER_SCALE = r'blocks\d\.\d+\.gamma_'
 # Where a light network makes its class token, and where it widens it.
 _TOKEN_STAGES = {'cls_token': 3, 'cls_upsample': 4}
+HEAD_DIM = None
+OPENMMLAB = False
 
 
 def recognises(state: Iterable[str]) -> bool:
@@ -44,9 +52,7 @@ def openmixup_to_official(key: str) -> str:
 
 def may_keep_initial(key: str, file: Iterable[str], new_layer_scale: bool = False) -> bool:
     """Whether a model entry that the file lacks may stay as it was initialised."""
-    later = (*_LATER_PARTS, _LAYER_SCALE) if new_layer_scale else _LATER_PARTS
-    parts = (part for part in later if not any(re.match(part, name) for name in file))
-    return any(re.match(part, key) for part in parts)
+    return lacks(key, file, (*_LATER_PARTS, _LAYER_SCALE) if new_layer_scale else _LATER_PARTS)
 
 
 def may_be_dropped(key: str, own: Iterable[str]) -> bool:
@@ -56,56 +62,24 @@ def may_be_dropped(key: str, own: Iterable[str]) -> bool:
     stage = staged[1] if staged else _TOKEN_STAGES.get(module)
     if stage is not None:
         return not any(name.startswith(f'blocks{stage}.') for name in own)
-    is_norm = re.fullmatch(r'norm[1-4]?', module)
-    return bool(is_norm) and not any(name.startswith(f'{module}.') for name in own)
+    return is_spare_norm(key, own)
 
 
-def adapt_stem(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> str:
-    """Fit the first convolution in ``state`` to the input channels of ``own``; says what it did."""
-    for key in STEM_WEIGHTS:
-        if key in own and key in state and own[key].shape[1] != state[key].shape[1]:
-            state[key] = adapt_stem_weight(state[key], own[key].shape[1])
-            return f'; {key} adapted to {own[key].shape[1]} input channels'
-    return ''
-
-
-def inflate(
-    images: Mapping[str, Tensor], clips: Mapping[str, Tensor], mode: str = 'average'
-) -> tuple[dict[str, Tensor], str]:
-    """Inflate every entry that has one axis less than the entry of that name for clips.
+def inflate(images: Mapping[str, Tensor], clips: Mapping[str, Tensor], mode: str) -> Adapted:
+    """Turn the weights of an image network into those of one for clips.
 
     Args:
         images: Entries of the image network.
-        clips: Entries of the network for clips, whose kernels tell the lengths in time.
+        clips: Entries of the network for clips.
         mode: See :func:`inflate_weight`.
-
-    Returns:
-        The entries, and a report of what was done to which of them.
     """
-    state = dict(images)
-    frames: dict[str, int] = {}
-    for key, weight in images.items():
-        if key in clips and clips[key].ndim == 5 and weight.ndim == 4:
-            frames[key] = clips[key].shape[2]
-            state[key] = inflate_weight(weight, frames[key], mode)
-    groups: dict[int, list[str]] = defaultdict(list)
-    for key, length in fold_blocks(frames):
-        groups[length].append(key)
-    parts = [
-        f'{"to 1 frame, which changes nothing" if length == 1 else f"to {length} frames"}: '
-        f'{", ".join(groups[length])}'
-        for length in sorted(groups, reverse=True)
-    ]
-    copied = sum(key in clips for key in images) - len(frames)
-    return state, (
-        f'From images to clips, by {mode}: inflated {len(frames)} entries ({"; ".join(parts)}); '
-        f'copied {copied} others as they are.'
-    )
+    state, report = inflate_kernels(images, clips, mode)
+    return Adapted(state, [], report)
 
 
-def is_for_images(state: Mapping[str, Tensor]) -> bool:
-    """Whether these are entries of an image network."""
-    return any(state[key].ndim == 4 for key in STEM_WEIGHTS if key in state)
+def fit_clip(state: Mapping[str, Tensor], own: Mapping[str, Tensor], how: str) -> Adapted:
+    """Fit kernels to the size of the clips, on which none depends here."""
+    return Adapted(dict(state), [], '')
 
 
 def hints(
@@ -135,10 +109,10 @@ def hints(
             f'The file is for {file_arch.in_channels} input channels, the model for '
             f'{model_arch.in_channels}: init_cfg=dict(..., adapt_stem=True) adapts an RGB file.'
         )
-    same_axes = is_for_images(own) == is_for_images(file)
-    clips = not (is_for_images(own) and is_for_images(file))
-    fitting = _network(file_arch, clips)
-    if not same_axes and is_for_images(own):
+    images = [is_for_images(state, STEM_WEIGHTS) for state in (own, file)]
+    same_axes = images[0] == images[1]
+    fitting = _network(file_arch, clips=not all(images))
+    if images == [True, False]:
         yield f'The file is for clips, the model for images: use {fitting}.'
     # Not by the architectures: a network may stop before the stages that have a class token.
     if 'cls_token' in differences.unexpected:

@@ -1,3 +1,4 @@
+from .teacher_tokens import TeacherTokenLoss
 from .token_label import TokenLabelLoss, TokenLabelTarget
 
-__all__ = ['TokenLabelLoss', 'TokenLabelTarget']
+__all__ = ['TeacherTokenLoss', 'TokenLabelLoss', 'TokenLabelTarget']
