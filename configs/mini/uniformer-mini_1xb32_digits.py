@@ -10,7 +10,7 @@ model = dict(
     # Every block type; four blocks in stage 3 make a hybrid of three windows and one global.
     backbone=dict(arch='mini', drop_path_rate=0.0),
     head=dict(num_classes=10, in_channels=256),
-    # Most batches stay unmixed: 1,250 steps are too few to learn from mixed ones alone.
+    # Most batches stay unmixed: 1,500 steps are too few to learn from mixed ones alone.
     train_cfg=dict(probs=[0.05, 0.05]),
 )
 train_dataloader = dict(
@@ -18,10 +18,10 @@ train_dataloader = dict(
     sampler=dict(num_repeats=1, round_to=32),
 )
 
-# 10 epochs of 125 steps.
+# 12 epochs of 125 steps.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=2e-3))
-param_scheduler = dict(T_max=10, warmup=2, warmup_lr=5e-4, lag=0)
-train_cfg = dict(max_epochs=10, val_interval=2)
+param_scheduler = dict(T_max=12, warmup=2, warmup_lr=5e-4, lag=0)
+train_cfg = dict(max_epochs=12, val_interval=2)
 auto_scale_lr = dict(base_batch_size=32)
 
 # An average over the last hundred steps instead of the last 25,000.

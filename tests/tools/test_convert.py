@@ -11,11 +11,12 @@ import torch
 from mmengine.registry import DefaultScope
 from weight_layouts import CLASSIFIER, LIGHT, assert_same, heads
 
-from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
+from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.checkpoints import class_order, load_backbone, read_checkpoint
 
 ARCH = {'depths': (1, 1, 1, 1), 'embed_dims': (16, 16, 16, 32), 'head_dim': 16}
 HEAD_DIM = ('--head-dim', 16)
+CLIP = (16, 64, 64)
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ def test_head_on_the_class_token_may_be_dropped(convert, official, tmp_path):
     written = torch.load(target)['state_dict']
     assert {key for key in written if 'head' in key} == {'head.fc.weight', 'head.fc.bias'}
     code, said = convert(official, target, *HEAD_DIM, '--force', '--drop-token-head')
-    assert code == 1 and 'has no head on a class token' in said
+    assert code == 1 and 'has no head on tokens' in said
 
 
 def test_light_detector(convert, tmp_path):
@@ -189,6 +190,32 @@ def test_light_detector(convert, tmp_path):
     assert_same(written['state_dict'], state)
     assert written['meta']['type'] == 'uniformer_mm.UniFormerLight'
     assert written['meta']['dataset_meta'] == {'classes': ('person',)}
+
+
+def test_dualformer(convert, tmp_path):
+    """Its authors' files have MMAction2's layout and order of classes already."""
+    backbone = {
+        f'backbone.{k}': v for k, v in DualFormer('mini', clip_size=CLIP).state_dict().items()
+    }
+    fc = {'cls_head.fc_cls.weight': torch.rand(400, 256), 'cls_head.fc_cls.bias': torch.rand(400)}
+    tokens = {'cls_head.token_linear.6.bias': torch.rand(400)}
+    teacher = {f'teacher.{key}': value for key, value in {**backbone, **fc}.items()}
+    source, mm, bare = (tmp_path / f'{name}.pth' for name in ('source', 'mm', 'bare'))
+    torch.save({'state_dict': {**backbone, **fc, **tokens, **teacher}}, source)
+    for options, expected in (
+        ((), {**backbone, **fc, **tokens}),
+        (('--drop-token-head', '--force'), {**backbone, **fc}),
+    ):
+        assert convert(source, mm, '--arch', 'mini', *options)[0] == 0
+        written = torch.load(mm)
+        assert_same(written['state_dict'], expected)
+    meta = written['meta']
+    assert (meta['type'], meta['arch']) == ('uniformer_mm.DualFormer', 'mini')
+    assert (meta['head_dim'], meta['clip_size']) == (32, CLIP)
+    code, said = convert(mm, bare, '--to', 'official')
+    assert code == 1 and 'use --to mm' in said
+    assert convert(mm, bare, '--to', 'official', '--task', 'backbone')[0] == 0
+    load_backbone(DualFormer('mini', clip_size=CLIP), bare)
 
 
 def test_what_is_refused_leaves_no_file(convert, official, tmp_path):

@@ -1,6 +1,6 @@
-"""Convert UniFormer weights between the official layout and OpenMMLab's.
+"""Convert UniFormer and DualFormer weights between the official layout and OpenMMLab's.
 
-Reads every layout that UniFormer weights are published in, proves by loading that they are
+Reads every layout that they are published in, proves by loading that they are
 complete, and writes a clean file without optimiser state. See docs/weights.md.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from uniformer_mm import __version__
-from uniformer_mm.architectures import ARCHS, LIGHT_ARCHS
+from uniformer_mm.architectures import ARCHS, DUAL_ARCHS, LIGHT_ARCHS
 from uniformer_mm.checkpoints import (
     CLASS_ORDERS,
     CheckpointError,
@@ -28,8 +28,8 @@ from uniformer_mm.checkpoints import (
 )
 from uniformer_mm.registry import MODELS
 
-# What light networks have beside their linear head.
-TOKEN_HEAD = ('norm_cls.', 'head_cls.')
+# What light networks and those of token labelling on clips have beside their linear head.
+TOKEN_HEAD = ('norm_cls.', 'head_cls.', 'token_linear.')
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,7 +52,9 @@ def parse_args() -> argparse.Namespace:
         'pose estimator; backbone: nothing else (default: cls)',
     )
     parser.add_argument(
-        '--arch', choices=list({**ARCHS, **LIGHT_ARCHS}), help='check the architecture'
+        '--arch',
+        choices=list({**ARCHS, **LIGHT_ARCHS, **DUAL_ARCHS}),
+        help='check the architecture',
     )
     parser.add_argument(
         '--head-dim', type=int, help='channels of one attention head, if the file does not tell'
@@ -73,8 +75,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--drop-token-head',
         action='store_true',
-        help="leave out a light model's head on the class token, which only training uses, so that "
-        "the library's linear head takes the file",
+        help="leave out a light model's head on the class token, or DualFormer's on all tokens, "
+        "which only training uses, so that the library's linear head takes the file",
     )
     parser.add_argument('--add-hash', action='store_true', help="put the file's hash into its name")
     parser.add_argument('--force', action='store_true', help='overwrite the target')
@@ -109,14 +111,14 @@ def order_classes(weights: Weights, to: str, order: str | None) -> Weights:
 
 
 def drop_token_head(weights: Weights) -> Weights:
-    """The weights without the head on the class token and its norm.
+    """The weights without the head on the class token and its norm, or on all tokens.
 
     Raises:
         CheckpointError: If there is none.
     """
     kept = {k: v for k, v in weights.classifier.items() if not k.startswith(TOKEN_HEAD)}
     if len(kept) == len(weights.classifier):
-        raise CheckpointError(f'{weights.source} has no head on a class token to drop.')
+        raise CheckpointError(f'{weights.source} has no head on tokens to drop.')
     return replace(weights, classifier=kept)
 
 

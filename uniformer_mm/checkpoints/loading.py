@@ -6,7 +6,6 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from types import ModuleType
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -15,9 +14,8 @@ from uniformer_mm.errors import CheckpointError
 
 from .class_orders import known_class_order, reorder_head
 from .families import family_of
+from .families.common import Adapted, is_for_images
 from .families.common import adapt_stem as fit_stem
-from .families.common import is_for_images
-from .kernels import resize_kernel
 from .names import Differences, join_modules
 from .reading import parse_checkpoint, read_checkpoint
 from .weights import Weights
@@ -98,21 +96,7 @@ def load_backbone(
     state = dict(weights.backbone)
     family = family_of(own)
     adapted = fit_stem(state, own, family.STEM_WEIGHTS) if adapt_stem else ''
-    initial: list[str] = []
-    reports: list[str] = []
-    if inflate is not None and backbone.ndim != 3:
-        raise CheckpointError(f'inflate={inflate!r} is for clips: for images nothing is inflated.')
-    if backbone.ndim == 3 and is_for_images(state, family.STEM_WEIGHTS):
-        state, initial, report = family.inflate(state, own, inflate or 'average')
-        reports.append(report)
-    if clip_kernels is not None:
-        others = _clip_kernels(state, own, family, clip_kernels)
-        if clip_kernels == 'resize':
-            state.update((key, resize_kernel(state[key], own[key].shape[2:])) for key in others)
-            reports.append(f'Resampled for other clips ({len(others)}): {join_modules(others)}.')
-        else:
-            state = {key: value for key, value in state.items() if key not in others}
-            initial += others
+    state, initial, changes = _fit_to_clips(backbone, state, own, inflate, clip_kernels)
     dropped = [key for key in state if key not in own and family.may_be_dropped(key, own)]
     for key in dropped:
         del state[key]
@@ -144,24 +128,36 @@ def load_backbone(
         report += f' Not used ({len(dropped)}): {join_modules(dropped)}.'
     if kept:
         report += f' At their initial values ({len(kept)}): {join_modules(kept)}.'
-    for line in (report, *reports):
-        print_log(line, logger='current')
+    print_log(report, logger='current')
+    if changes:
+        print_log(changes, logger='current')
 
 
-def _clip_kernels(
-    state: dict[str, Tensor], own: dict[str, Tensor], family: ModuleType, how: str
-) -> list[str]:
-    """Kernels in ``state`` that differ from the model's in size because the clips do."""
-    if how not in _CLIP_KERNELS:
+def _fit_to_clips(
+    backbone: nn.Module,
+    state: dict[str, Tensor],
+    own: dict[str, Tensor],
+    inflate: str | None,
+    clip_kernels: str | None,
+) -> Adapted:
+    """Inflate weights of images, and fit kernels to another size of clips if that is asked for."""
+    family = family_of(own)
+    initial: list[str] = []
+    reports: list[str] = []
+    if inflate is not None and backbone.ndim != 3:
+        raise CheckpointError(f'inflate={inflate!r} is for clips: for images nothing is inflated.')
+    if clip_kernels not in (None, *_CLIP_KERNELS):
         raise CheckpointError(
-            f'clip_kernels must be one of {", ".join(_CLIP_KERNELS)}; got {how!r}.'
+            f'clip_kernels must be one of {", ".join(_CLIP_KERNELS)}; got {clip_kernels!r}.'
         )
-    differences = Differences.between(own, state)
-    return [
-        key
-        for key, (ours, theirs) in differences.misshapen.items()
-        if family.depends_on_clip(key) and len(ours) == len(theirs) and ours[:2] == theirs[:2]
-    ]
+    if backbone.ndim == 3 and is_for_images(state, family.STEM_WEIGHTS):
+        state, initial, report = family.inflate(state, own, inflate or 'average')
+        reports.append(report)
+    if clip_kernels is not None:
+        state, others, report = family.fit_clip(state, own, clip_kernels)
+        initial += others
+        reports.append(report)
+    return Adapted(state, initial, ' '.join(filter(None, reports)))
 
 
 def check_head_dim(backbone: nn.Module, weights: Weights, stated: int | None = None) -> None:

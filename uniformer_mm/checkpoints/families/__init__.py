@@ -1,7 +1,7 @@
 """What reading and loading must know of each kind of network: one module a kind.
 
 Such a module has the functions ``recognises``, ``may_keep_initial``, ``may_be_dropped``,
-``depends_on_clip``, ``inflate``, ``hints`` and ``describe``, see :mod:`.uniformer`, and constants:
+``inflate``, ``fit_clip``, ``hints`` and ``describe``, see :mod:`.uniformer`, and constants:
 
 * ``STEM_WEIGHTS``: names of the first convolution;
 * ``HEAD_DIM``: channels of one attention head if all networks have the same number, else None;

@@ -16,14 +16,13 @@ from ..names import fold_blocks
 STAGE_NORMS = r'norm[1-4]\.'
 
 
-class Inflation(NamedTuple):
-    """Weights of an image network, as they are for clips.
+class Adapted(NamedTuple):
+    """Weights that were fitted to a network of another kind of input.
 
     Attributes:
-        state: The entries for clips.
-        initial: Entries of the network for clips that images have nothing for, and that keep their
-            initial values.
-        report: What was done to which entries.
+        state: The entries.
+        initial: Entries that there is nothing for, and that keep the network's initial values.
+        report: What was done to which entries; empty if nothing was.
     """
 
     state: dict[str, Tensor]

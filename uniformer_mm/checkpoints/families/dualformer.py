@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -19,11 +19,12 @@ from torch import Tensor
 from uniformer_mm.architectures import DUAL_ARCHS, DualArch
 from uniformer_mm.errors import CheckpointError
 
+from ..kernels import resize_kernel
 from ..names import Differences, join_modules, top_level_names
 from ..weights import Weights
 from .common import (
     STAGE_NORMS,
-    Inflation,
+    Adapted,
     inflate_kernels,
     is_for_images,
     is_spare_norm,
@@ -64,12 +65,7 @@ def may_be_dropped(key: str, own: Iterable[str]) -> bool:
     return is_spare_norm(key, own)
 
 
-def depends_on_clip(key: str) -> bool:
-    """Whether the size of a kernel follows from that of the clips, as in the pyramid."""
-    return '.attn.sr.' in key or '.attn.lr.' in key
-
-
-def inflate(images: Mapping[str, Tensor], clips: Mapping[str, Tensor], mode: str) -> Inflation:
+def inflate(images: Mapping[str, Tensor], clips: Mapping[str, Tensor], mode: str) -> Adapted:
     """Turn the weights of an image network into those of one for clips.
 
     The second convolution of a coarse level, which mixes frames, has no counterpart in images: it
@@ -82,34 +78,80 @@ def inflate(images: Mapping[str, Tensor], clips: Mapping[str, Tensor], mode: str
         clips: Entries of the network for clips.
         mode: See :func:`inflate_weight`.
     """
-    misfits = _misfits(images, clips)
+    modules = _group(images, clips, lambda match: match.groups())
+    misfits = [key for keys in modules for key in keys if not _share(keys, images, clips)]
     left_out = [key for key in misfits if key in images]
-    state, report = inflate_kernels(
-        {key: value for key, value in images.items() if key not in misfits}, clips, mode
-    )
     averages = [key for key in clips if '.attn.lr.3.' in key]
+    taken = images.keys() - {*left_out, *averages}
+    state, report = inflate_kernels({k: v for k, v in images.items() if k in taken}, clips, mode)
     for key in averages:
         state[key] = _average(clips[key]) if clips[key].ndim == 5 else torch.zeros_like(clips[key])
     if averages:
         report += f' Averages over their kernels: {join_modules(averages)}.'
     if left_out:
         report += f' Of the pyramid, left out what does not fit: {join_modules(left_out)}.'
-    return Inflation(state, [k for k in misfits if k in clips and k not in state], report)
+    return Adapted(state, [k for k in misfits if k in clips and k not in state], report)
 
 
-def _misfits(images: Mapping[str, Tensor], clips: Mapping[str, Tensor]) -> list[str]:
-    """Entries of the pyramid modules that the networks do not share, stage by stage."""
-    modules: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for key in {**images, **clips}:
-        if match := _PYRAMID.match(key):
-            modules[match.groups()].append(key)
-    misfits = []
-    for keys in modules.values():
-        shared = [key for key in keys if key in images and key in clips]
-        # The sizes of kernels may differ, their channels may not.
-        if not shared or any(images[k].shape[:2] != clips[k].shape[:2] for k in shared):
-            misfits += keys
-    return misfits
+def fit_clip(state: Mapping[str, Tensor], own: Mapping[str, Tensor], how: str) -> Adapted:
+    """Fit the kernels of pyramids to clips of another size.
+
+    A stage whose map is no larger than a level has no pyramid, so that one may appear or vanish.
+
+    Args:
+        state: Entries of the file.
+        own: Entries of the model.
+        how: ``'resize'`` resamples the kernels, see :func:`resize_kernel`; ``'initial'`` leaves
+            them at their initial values, as the authors do.
+    """
+    state = dict(state)
+    stages = _group(state, own, lambda match: match[1])
+    one_sided = [
+        key
+        for keys in stages
+        for key in keys
+        if any(k in state for k in keys) != any(k in own for k in keys)
+    ]
+    others = [
+        key
+        for key in own
+        if key in state
+        and _PYRAMID.match(key)
+        and own[key].ndim == state[key].ndim == 5
+        and own[key].shape != state[key].shape
+        and own[key].shape[:2] == state[key].shape[:2]
+    ]
+    left_out = [key for key in one_sided if key in state]
+    initial = [key for key in one_sided if key in own]
+    report = ''
+    if others and how == 'resize':
+        state.update((key, resize_kernel(state[key], own[key].shape[2:])) for key in others)
+        report = f'Resampled for other clips ({len(others)}): {join_modules(others)}. '
+    elif others:
+        initial += others
+    if left_out:
+        report += f'In a stage without a pyramid ({len(left_out)}): {join_modules(left_out)}.'
+    gone = {*left_out, *initial}
+    state = {key: value for key, value in state.items() if key not in gone}
+    return Adapted(state, initial, report.rstrip())
+
+
+def _group(
+    file: Mapping[str, Tensor], own: Mapping[str, Tensor], of: Callable[[re.Match], Any]
+) -> list[list[str]]:
+    """Entries of the pyramids of stages that the model has, grouped by ``of``."""
+    groups: dict[Any, list[str]] = defaultdict(list)
+    for key in {**file, **own}:
+        match = _PYRAMID.match(key)
+        if match and f'blocks.{match[1]}.0.norm1.weight' in own:
+            groups[of(match)].append(key)
+    return list(groups.values())
+
+
+def _share(keys: Iterable[str], images: Mapping[str, Tensor], clips: Mapping[str, Tensor]) -> bool:
+    """Whether both networks have a module with these entries; the size of kernels may differ."""
+    shared = [key for key in keys if key in images and key in clips]
+    return bool(shared) and all(images[k].shape[:2] == clips[k].shape[:2] for k in shared)
 
 
 def _average(like: Tensor) -> Tensor:
@@ -139,11 +181,11 @@ def hints(
         if isinstance(ours, tuple):
             theirs = theirs[: len(ours)]
         if ours != theirs and not (for_images and name in ('temporal_pooling', 'down_sampling')):
-            yield f'The model has {name}={ours}, the file {name}={theirs}.'
+            yield f'The model has {name}={ours!r}, the file {name}={theirs!r}.'
     clips = [_clip_size(own, model_arch), _clip_size(file, file_arch)]
     if for_images and None not in clips:
         clips[1] = (clips[0][0], *clips[1][1:])
-    in_pyramid = any(depends_on_clip(key) for kind in differences for key in kind)
+    in_pyramid = any(_PYRAMID.match(key) for kind in differences for key in kind)
     if in_pyramid and clips[0] != clips[1]:
         yield (
             f'The pyramid of the model is for clips of {clips[0]}, that of the file for '

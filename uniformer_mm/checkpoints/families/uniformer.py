@@ -15,7 +15,7 @@ from ..names import Differences, top_level_names
 from ..weights import Weights
 from .common import (
     STAGE_NORMS,
-    Inflation,
+    Adapted,
     inflate_kernels,
     is_for_images,
     is_spare_norm,
@@ -65,12 +65,7 @@ def may_be_dropped(key: str, own: Iterable[str]) -> bool:
     return is_spare_norm(key, own)
 
 
-def depends_on_clip(key: str) -> bool:
-    """Whether the size of a kernel follows from that of the clips; here none does."""
-    return False
-
-
-def inflate(images: Mapping[str, Tensor], clips: Mapping[str, Tensor], mode: str) -> Inflation:
+def inflate(images: Mapping[str, Tensor], clips: Mapping[str, Tensor], mode: str) -> Adapted:
     """Turn the weights of an image network into those of one for clips.
 
     Args:
@@ -79,7 +74,12 @@ def inflate(images: Mapping[str, Tensor], clips: Mapping[str, Tensor], mode: str
         mode: See :func:`inflate_weight`.
     """
     state, report = inflate_kernels(images, clips, mode)
-    return Inflation(state, [], report)
+    return Adapted(state, [], report)
+
+
+def fit_clip(state: Mapping[str, Tensor], own: Mapping[str, Tensor], how: str) -> Adapted:
+    """Fit kernels to the size of the clips, on which none depends here."""
+    return Adapted(dict(state), [], '')
 
 
 def hints(
