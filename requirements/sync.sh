@@ -44,7 +44,8 @@ done
 [[ $base ]] || fail "no working Python 3.10 to 3.12 (tried: $tried)." \
     '  Debian, Ubuntu: sudo apt-get install python3 python3-venv python3-dev' \
     '  then repeat, or name one: make ... BASE_PYTHON=/path/to/python3.11'
-base=$("$base" -c 'import sys; print(sys.executable)')
+# Not .venv's, which may be about to go.
+base=$("$base" -c 'import os, sys; print(os.path.realpath(sys.executable))')
 
 links=(${FIND_LINKS:+--find-links "$FIND_LINKS"} ${PIP_NO_INDEX:+--no-index})
 uv=.venv-tools/bin/uv

@@ -345,9 +345,15 @@ def fitting(state: dict, arch: str | None = None) -> dict:
 
 
 @pytest.mark.parametrize(
-    'clip_size', [(32, 224, 224), (16, 224, 224), (8, 112, 112), (16, 64, 96), (48, 256, 320)]
+    'arch, clip_size',
+    [
+        ('tiny', (32, 224, 224)),
+        ('tiny', (16, 224, 224)),
+        ('small', (16, 64, 96)),
+        ('base', (48, 256, 320)),
+        ('mini', (8, 112, 112)),
+    ],
 )
-@pytest.mark.parametrize('arch', ['tiny', 'small', 'base', 'mini'])
 def test_network_of_a_file(arch, clip_size):
     with torch.device('meta'):
         found = fitting(state_of(arch, clip_size=clip_size))

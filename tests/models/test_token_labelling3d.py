@@ -70,12 +70,12 @@ def check_same(found: nn.Module, expected: nn.Module) -> None:
     torch.testing.assert_close(found.state_dict(), expected.state_dict(), rtol=0, atol=0)
 
 
-def samples(count: int = 4) -> list[dict]:
+def samples(count: int = 4, side: int = 64) -> list[dict]:
     from mmaction.structures import ActionDataSample
 
     return [
         dict(
-            inputs=torch.randint(256, (1, 3, 4, 64, 64), dtype=torch.uint8),
+            inputs=torch.randint(256, (1, 3, 4, side, side), dtype=torch.uint8),
             data_samples=ActionDataSample().set_gt_label(label),
         )
         for label in range(count)
@@ -225,7 +225,7 @@ def test_run(teacher, tmp_path) -> None:
     data = dict(
         batch_size=2,
         num_workers=0,
-        dataset=samples(),
+        dataset=samples(side=32),
         sampler=dict(type='DefaultSampler', shuffle=False),
         collate_fn=dict(type='pseudo_collate'),
     )

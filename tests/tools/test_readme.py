@@ -53,7 +53,7 @@ def test_citation() -> None:
     citation = yaml.safe_load((REPO / 'CITATION.cff').read_text())
     assert citation['version'] == __version__
     papers = [citation['preferred-citation'], *citation['references']]
-    assert [paper['url'][-10:] for paper in papers] == ['2201.09450', '2201.04676']
+    assert [paper['url'][-10:] for paper in papers] == ['2201.09450', '2201.04676', '2112.04674']
 
 
 def test_plain_pytorch_example() -> None:

@@ -194,6 +194,12 @@ class Tasks:
         ),
         (
             'action recognition',
+            'DualFormer-B, 32 x 2',
+            'kinetics/dualformer-base_in21k-pre_32x2x1_8xb8-30e_kinetics400-rgb',
+            ['top-1'],
+        ),
+        (
+            'action recognition',
             'B, 32',
             'something_something/uniformer-base_k600-pre_u32_8xb4-50e_sthv2-rgb',
             ['top-1'],

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
-from mmengine.optim.scheduler.param_scheduler import OptimizerType, _ParamScheduler
+from mmengine.optim.scheduler.param_scheduler import INF, OptimizerType, _ParamScheduler
 
 from uniformer_mm.registry import PARAM_SCHEDULERS
 
@@ -30,6 +30,7 @@ class EpochCosineLR(LRSchedulerMixin, _ParamScheduler):
             the runner states it.
         warmup (float): Epochs of linear warm-up, fewer than ``T_max``. Defaults to 0.
         start_factor (float): Share of the rate with which warm-up starts. Defaults to 0.1.
+        end (int): First iteration that is no longer scheduled. Defaults to none.
         last_step (int): Last finished iteration, to resume without a state dict. Defaults to -1.
         verbose (bool): Whether to print every new value. Defaults to False.
 
@@ -44,6 +45,7 @@ class EpochCosineLR(LRSchedulerMixin, _ParamScheduler):
         epoch_length: int,
         warmup: float = 0.0,
         start_factor: float = 0.1,
+        end: int = INF,
         last_step: int = -1,
         verbose: bool = False,
     ) -> None:
@@ -55,16 +57,30 @@ class EpochCosineLR(LRSchedulerMixin, _ParamScheduler):
         self.epoch_length = epoch_length
         self.warmup = warmup
         self.start_factor = start_factor
-        super().__init__(optimizer, last_step=last_step, by_epoch=False, verbose=verbose)
+        super().__init__(optimizer, end=end, last_step=last_step, by_epoch=False, verbose=verbose)
 
     @classmethod
     def build_iter_from_epoch(
-        cls, optimizer: OptimizerType, by_epoch: bool = True, **kwargs: Any
+        cls,
+        optimizer: OptimizerType,
+        epoch_length: int,
+        end: int = INF,
+        by_epoch: bool = True,
+        **kwargs: Any,
     ) -> EpochCosineLR:
-        """What ``convert_to_iter_based=True`` in a config asks for; the arguments of the class."""
+        """What ``convert_to_iter_based=True`` in a config asks for.
+
+        Args:
+            optimizer: The optimizer to drive.
+            epoch_length: Iterations of an epoch.
+            end: First epoch that is no longer scheduled. Defaults to none.
+            by_epoch: Must be True.
+            **kwargs: The other arguments of the class.
+        """
         if not by_epoch:
             raise ValueError('convert_to_iter_based=True is for a schedule in epochs')
-        return cls(optimizer, **kwargs)
+        end = end if end == INF else end * epoch_length
+        return cls(optimizer, epoch_length=epoch_length, end=end, **kwargs)
 
     def _get_value(self) -> list[float]:
         epoch = min(self.last_step // self.epoch_length, self.T_max)

@@ -109,9 +109,7 @@ class DualFormer(StagedBackbone):
     ) -> None:
         resolved = resolve_dual_arch(arch, overrides, self.arch_zoo, type(self).__name__)
         check_size('clip_size', clip_size)
-        check_rate('drop_rate', drop_rate)
         check_rate('attn_drop_rate', attn_drop_rate)
-        check_rate('drop_path_rate', drop_path_rate)
         super().__init__(
             resolved.depths,
             drop_rate=drop_rate,

@@ -12,7 +12,7 @@ from mmengine.model.weight_init import PretrainedInit
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from uniformer_mm.architectures import NUM_STAGES, check_choice
+from uniformer_mm.architectures import NUM_STAGES, check_choice, check_rate
 from uniformer_mm.checkpoints import load_backbone
 
 from ..layers import checkpoint_block
@@ -22,7 +22,12 @@ PRETRAINED = ('Pretrained', 'PretrainedInit', PretrainedInit)
 
 
 def drop_path_ramp(rate: float, depths: Sequence[int]) -> list[list[float]]:
-    """Stochastic depth of every block: growing linearly from 0 to ``rate`` over all stages."""
+    """Stochastic depth of every block: growing linearly from 0 to ``rate`` over all stages.
+
+    Raises:
+        ValueError: If the rate is not in [0, 1).
+    """
+    check_rate('drop_path_rate', rate)
     last = max(sum(depths) - 1, 1)
     firsts = [sum(depths[:stage]) for stage in range(len(depths))]
     return [
@@ -72,6 +77,7 @@ class StagedBackbone(BaseModule):
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
+        check_rate('drop_rate', drop_rate)
         super().__init__(init_cfg)
         self.out_indices = _check_out_indices(out_indices, final_norm)
         self.num_stages = self.out_indices[-1] + 1

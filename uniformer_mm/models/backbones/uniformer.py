@@ -117,9 +117,7 @@ class UniFormer(StagedBackbone):
     ) -> None:
         resolved = resolve_arch(arch, overrides, self.arch_zoo, type(self).__name__)
         self._check_arch(resolved)
-        check_rate('drop_rate', drop_rate)
         check_rate('attn_drop_rate', attn_drop_rate)
-        check_rate('drop_path_rate', drop_path_rate)
         super().__init__(
             resolved.depths,
             drop_rate=drop_rate,
