@@ -27,7 +27,7 @@ FROM_SCRATCH = (*CLASSIFIERS, DUAL_VIDEO)
 FPN, UPERNET = (f'uniformer-mini-g_{head}_ade20k-digits' for head in ('fpn', 'upernet'))
 # Arguments of a step that follow from the size.
 SIZES = {
-    *('scale', 'scales', 'crop_size', 'clip_len', 'frame_interval'),
+    *('scale', 'scales', 'crop_size', 'area_range', 'clip_len', 'frame_interval'),
     *('transforms', 'input_size', 'encoder'),
 }
 

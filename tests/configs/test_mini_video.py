@@ -106,8 +106,9 @@ def test_views_are_averaged(views, recognizer, mini_data) -> None:
     root = mini_data('kinetics', train=12, val=4)
     cfg, model, batch = load(recognizer, root, views)
     count = views[0] * (3 if views[1] == 'ThreeCrop' else 1)
-    frames = cfg.test_dataloader.dataset.pipeline[1].clip_len
-    assert batch['inputs'][0].shape == (count, 3, frames, 64, 64)
+    _, sampling, _, _, crop, *_ = cfg.test_dataloader.dataset.pipeline
+    side = crop.crop_size
+    assert batch['inputs'][0].shape == (count, 3, sampling.clip_len, side, side)
     with torch.no_grad():
         (sample,) = model.test_step(batch)
         normalize = model.data_preprocessor
