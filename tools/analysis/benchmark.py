@@ -218,7 +218,9 @@ def main() -> None:
 
     passes = 'forward + backward' if args.train else 'forward'
     size = 'x'.join(map(str, (args.batch, 3, *args.shape)))
-    table = Table(title=f'{", ".join(args.arch)}, {args.style}, {size}, {passes}, {args.device}')
+    styled = any(issubclass(zoo(args).get(arch, nn.Module), UniFormer) for arch in args.arch)
+    title = [*args.arch, *([args.style] if styled else []), size, passes, args.device]
+    table = Table(title=', '.join(title))
     for column in ('', 'ms', f'speed / {next(iter(results))}', 'peak MiB', 'way'):
         table.add_column(column, justify='left' if column in ('way', '') else 'right')
     for name, result in results.items():
