@@ -222,9 +222,12 @@ def test_initialisation(network) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ('network', 'options'),
-    [(UniFormer, {'stage3_style': style, 'window_size': 3}) for style in STYLES]
-    + [(UniFormer3D, {}), (UniFormer3D, {'split': True})]
-    + [(UniFormerLight, {}), (UniFormerLight3D, {}), (DualFormer, {})],
+    [
+        (UniFormer, {'stage3_style': 'hybrid', 'window_size': 3}),
+        (UniFormer3D, {'split': True}),
+        (UniFormerLight, {}),
+        (DualFormer, {}),
+    ],
 )
 def test_graph_compiles_without_break(network, options) -> None:
     for training in (True, False):

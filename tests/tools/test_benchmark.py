@@ -40,14 +40,6 @@ def test_fused_attention_saves_memory_at_detection_size(benchmark) -> None:
 
 
 @pytest.mark.slow
-def test_clips(benchmark) -> None:
-    args = ('--arch', 'mini', '--shape', 4, 32, 64, '--train', '--ways', 'fused')
-    results, said = benchmark(*args)
-    assert 'mini, global, 1x3x4x32x64' in said
-    assert results['fused']['ms'] > 0
-
-
-@pytest.mark.slow
 def test_compares_networks(benchmark) -> None:
     args = ('--arch', 'tiny', 'xxs', '--shape', 64, 64, '--ways', 'fused', 'all-tokens')
     results, _ = benchmark(*args)

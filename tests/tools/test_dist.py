@@ -148,14 +148,6 @@ TRAINED = {
         ('13 SyncBN layers became BatchNorm', 'mIoU: '),
         {'backbone', 'decode_head', 'auxiliary_head'},
     ),
-    'pose estimator': (
-        'pose',
-        'td-hm_uniformer-mini_coco-people',
-        (*BY_EPOCH, 'default_hooks.logger.interval=1'),
-        'epoch_1.pth',
-        ('Epoch(train) [1][3/', 'coco/AP: ', 'find_unused_parameters=False'),
-        {'backbone', 'head'},
-    ),
 }
 
 
