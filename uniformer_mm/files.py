@@ -1,13 +1,20 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and folders that one run has to itself."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PART = '.part'
+from .errors import UserError
+
+PART = '.part-'
+LOCK = '.lock'
+_held: dict[Path, int] = {}
 
 
 @contextmanager
@@ -16,7 +23,7 @@ def write_beside(path: str | os.PathLike) -> Iterator[Path]:
 
     Whoever reads ``path`` finds what was there before or all of the new file, whenever this
     process or its machine stops. If the block raises, nothing is left of it; a process that was
-    killed leaves ``.NAME.PID.part``, which :func:`remove_parts` removes.
+    killed leaves ``.part-PID-NAME``, which :func:`remove_parts` removes.
 
     Args:
         path: The file to write. Its folder is made; a link keeps its name and its target is
@@ -30,7 +37,7 @@ def write_beside(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}{PART}')
+    part = path.with_name(f'{PART}{os.getpid()}-{path.name}')
     try:
         yield part
         _flush(part)
@@ -60,7 +67,62 @@ def remove_parts(folder: str | os.PathLike, *names: str) -> list[Path]:
     Returns:
         The files that were removed.
     """
-    parts = [part for name in names for part in Path(folder).glob(f'.{name}.*{PART}')]
+    parts = [part for name in names for part in Path(folder).glob(f'{PART}*-{name}')]
     for part in parts:
         part.unlink(missing_ok=True)
     return parts
+
+
+def hold_folder(folder: str | os.PathLike) -> bool:
+    """Let no other process hold a folder for as long as this one lives.
+
+    The lock is POSIX's: it ends with the process however that ends, and its children, such as data
+    workers, do not prolong it.
+
+    Args:
+        folder: The folder, which is made.
+
+    Returns:
+        Whether the folder is held; False on a file system that has no locks.
+
+    Raises:
+        UserError: If another process holds it, or it cannot be written to.
+    """
+    file = Path(folder).absolute() / LOCK
+    if file in _held:
+        return True
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise UserError(f'The folder {folder} cannot be used: {error.strerror}.') from error
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = _holder(handle)
+        os.close(handle)
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            return False
+        raise UserError(
+            f'Another training is running in {folder} ({holder}), and the two would overwrite '
+            'each other. Wait for its end, or choose another --work-dir.'
+        ) from error
+    _held[file] = handle
+    return True
+
+
+def _holder(handle: int) -> str:
+    """Who holds a file that could not be locked."""
+    question = struct.pack('hhqqi', fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        *_, pid = struct.unpack('hhqqi', fcntl.fcntl(handle, fcntl.F_GETLK, question))
+    except OSError:
+        pid = 0
+    return f'process {pid}' if pid > 0 else 'on another machine'
+
+
+def release_folder(folder: str | os.PathLike) -> None:
+    """Let others hold a folder that this process holds."""
+    handle = _held.pop(Path(folder).absolute() / LOCK, None)
+    if handle is not None:
+        os.close(handle)
