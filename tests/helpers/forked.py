@@ -56,6 +56,8 @@ class Forked:
         self.args = [str(script), *map(str, args)]
         self._out = tempfile.TemporaryDirectory()
         self._files = [Path(self._out.name) / name for name in ('stdout', 'stderr')]
+        for file in self._files:
+            file.touch()  # it may be killed before it prints anything
         env = {**os.environ, 'PYTHONPATH': str(REPO), **(env or {})}
         _start_server()
         target = (self.args, self._files, env, str(cwd or Path.cwd()))
