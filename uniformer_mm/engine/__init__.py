@@ -7,6 +7,7 @@ from .hooks import (
     IterSyncBuffersHook,
     VideoDataHook,
 )
+from .loops import ResumableIterBasedTrainLoop
 from .schedules import EpochCosineLR, WarmupCosineLR
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     'EpochSeedHook',
     'FiniteLossHook',
     'IterSyncBuffersHook',
+    'ResumableIterBasedTrainLoop',
     'VideoDataHook',
     'WarmupCosineLR',
 ]
