@@ -67,7 +67,7 @@ def main() -> None:
     splits = ('train', 'val')
     cli.check_data(cfg, splits)
     cli.set_loaders(cfg, splits, args.no_pin_memory)
-    notes = cli.set_resume(cfg, args.resume)
+    notes = cli.set_resume(cfg, cli.resume_after_restart(cfg, args.resume))
     notes += cli.prepare_runtime(cfg, args.launcher, args.local_rank)
     cli.build_runner(cfg, notes, warnings).train()
 

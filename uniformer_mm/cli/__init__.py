@@ -10,7 +10,7 @@ from uniformer_mm.errors import UserError
 
 from .config import OptionAction, add_common_arguments, add_options, load_config, near_misses
 from .evaluation import add_dump, set_tta, set_visualization
-from .files import check_data, peek_checkpoint, set_resume
+from .files import check_data, peek_checkpoint, resume_after_restart, set_resume
 from .libraries import LIBRARIES, Library, library_of, task_forward
 from .messages import run_tool
 from .runtime import (
@@ -40,6 +40,7 @@ __all__ = [
     'near_misses',
     'peek_checkpoint',
     'prepare_runtime',
+    'resume_after_restart',
     'run_tool',
     'set_amp',
     'set_loaders',

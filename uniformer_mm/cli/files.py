@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from .runtime import LOADERS
 
 def _is_local(path: str) -> bool:
     return '://' not in path
+
+
+def _is_in(work_dir: str, checkpoint: str) -> bool:
+    return Path(checkpoint).absolute().parent == Path(work_dir).absolute()
 
 
 def peek_checkpoint(path: str) -> dict[str, Any]:
@@ -101,8 +106,7 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
     else:
         meta = peek_checkpoint(resume)
 
-    foreign = Path(resume).absolute().parent != Path(cfg.work_dir).absolute()
-    if saved and _is_local(resume) and foreign:
+    if saved and _is_local(resume) and not _is_in(cfg.work_dir, resume):
         raise UserError(
             f'{cfg.work_dir} holds the checkpoints of another run ({saved[0].name}) than '
             f'{resume}, which would be overwritten. Choose another --work-dir.'
@@ -116,6 +120,23 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
         f'Resuming from {resume} (epoch {meta.get("epoch")}, iteration {meta.get("iter")}).'
     )
     return notes
+
+
+def resume_after_restart(cfg: Config, resume: str | None) -> str | None:
+    """What to resume from when tools/launch.py or torchrun has started the processes anew.
+
+    The run that they continue may have been new, or continue another one. Its own checkpoints are
+    all that its work dir holds, unless it was told to resume from one of them.
+
+    Args:
+        cfg: The config, with its work dir.
+        resume: What was asked for at the first start, as of :func:`set_resume`.
+    """
+    restarted = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
+    named = resume not in (None, 'auto')
+    if not restarted or (named and _is_in(cfg.work_dir, resume)):
+        return resume
+    return 'auto' if _saved_checkpoints(cfg.work_dir) else resume
 
 
 def check_data(cfg: Config, splits: tuple[str, ...]) -> None:
