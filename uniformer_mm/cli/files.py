@@ -19,10 +19,6 @@ def _is_local(path: str) -> bool:
     return '://' not in path
 
 
-def _is_in(work_dir: str, checkpoint: str) -> bool:
-    return Path(checkpoint).absolute().parent == Path(work_dir).absolute()
-
-
 def peek_checkpoint(path: str) -> dict[str, Any]:
     """Read the header of a local checkpoint, to see that it is whole.
 
@@ -106,7 +102,8 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
     else:
         meta = peek_checkpoint(resume)
 
-    if saved and _is_local(resume) and not _is_in(cfg.work_dir, resume):
+    foreign = Path(resume).absolute().parent != Path(cfg.work_dir).absolute()
+    if saved and _is_local(resume) and foreign:
         raise UserError(
             f'{cfg.work_dir} holds the checkpoints of another run ({saved[0].name}) than '
             f'{resume}, which would be overwritten. Choose another --work-dir.'
@@ -133,10 +130,11 @@ def resume_after_restart(cfg: Config, resume: str | None) -> str | None:
         resume: What was asked for at the first start, as of :func:`set_resume`.
     """
     restarted = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
-    named = resume not in (None, 'auto')
-    if not restarted or (named and _is_in(cfg.work_dir, resume)):
+    if not restarted or not _saved_checkpoints(cfg.work_dir):
         return resume
-    return 'auto' if _saved_checkpoints(cfg.work_dir) else resume
+    named = resume not in (None, 'auto')
+    own = named and Path(resume).absolute().parent == Path(cfg.work_dir).absolute()
+    return resume if own else 'auto'
 
 
 def check_data(cfg: Config, splits: tuple[str, ...]) -> None:
