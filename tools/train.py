@@ -72,7 +72,7 @@ def main() -> None:
     cli.check_work_dir(cfg.work_dir)
     if cli.is_first_process(args.launcher):
         hold_folder(cfg.work_dir)  # until the end: two runs would overwrite each other
-    notes = cli.set_resume(cfg, args.resume)
+    notes = cli.set_resume(cfg, cli.resume_after_restart(cfg, args.resume))
     notes += cli.prepare_runtime(cfg, args.launcher, args.local_rank)
     runner = cli.build_runner(cfg, notes, warnings)
     check_batch_count(runner)

@@ -14,9 +14,11 @@ from importlib import import_module
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
+from mmengine.registry import LOOPS as ROOT_LOOPS
 from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
+from mmengine.registry import STRATEGIES as ROOT_STRATEGIES
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
 from mmengine.registry import Registry
@@ -83,6 +85,8 @@ DATASETS = LazyRegistry(
     TokenLabelImageNet='datasets.token_labels',
 )
 HOOKS = LazyRegistry(ROOT_HOOKS)
+LOOPS = LazyRegistry(ROOT_LOOPS)
 MODEL_WRAPPERS = LazyRegistry(ROOT_MODEL_WRAPPERS)
 PARAM_SCHEDULERS = LazyRegistry(ROOT_PARAM_SCHEDULERS)
+STRATEGIES = LazyRegistry(ROOT_STRATEGIES, FullyShardedStrategy='engine.sharding')
 VISUALIZERS = LazyRegistry(ROOT_VISUALIZERS, PoseLocalVisualizer='visualization')

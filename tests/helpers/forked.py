@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -110,3 +111,28 @@ def run_forked(
 ) -> subprocess.CompletedProcess:
     """Run a tool to its end; arguments as of :class:`Forked`."""
     return Forked(script, *args, **kwargs).wait(timeout)
+
+
+def run_ranks(
+    script: str | Path,
+    *args: object,
+    ranks: int = 2,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = 300,
+    **kwargs,
+) -> list[subprocess.CompletedProcess]:
+    """Run a tool in several processes that meet over gloo, as torchrun's do; one end for each."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    meet = {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port), 'WORLD_SIZE': str(ranks)}
+    env = {'CUDA_VISIBLE_DEVICES': '', **meet, **(env or {})}
+    started = [
+        Forked(
+            *(script, *args, '--launcher', 'pytorch'),
+            env={**env, 'RANK': str(rank), 'LOCAL_RANK': str(rank)},
+            **kwargs,
+        )
+        for rank in range(ranks)
+    ]
+    return [rank.wait(timeout) for rank in started]

@@ -9,6 +9,7 @@ from pathlib import Path
 import make_mini
 import pytest
 import torch
+from forked import run_forked, run_ranks
 from small_runs import build
 
 from uniformer_mm.checkpoints import load_weights_only
@@ -79,6 +80,12 @@ def run_script(repo_root: Path, script: str, *args: object, cwd: object = '/', *
     return subprocess.run(command, env=env, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
+def succeed(ranks: list[subprocess.CompletedProcess]) -> subprocess.CompletedProcess:
+    """The first of the processes, of which all have to end well."""
+    assert not any(rank.returncode for rank in ranks), '\n'.join(rank.stderr for rank in ranks)
+    return ranks[0]
+
+
 @pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='reads the threads from /proc')
 def test_no_thread_of_the_process_group_is_left(repo_root, tmp_path):
     """Those that live until the interpreter ends abort it once in a while."""
@@ -89,19 +96,15 @@ def test_no_thread_of_the_process_group_is_left(repo_root, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(repo_root, tiny_config, run_cpu, tmp_path):
+def test_two_processes_equal_one(repo_root, tiny_config, tmp_path):
     config = tmp_path / 'a config with spaces.py'
     config.write_text(DISTRIBUTED.format(base=str(tiny_config)))
     one, two = tmp_path / 'one', tmp_path / 'two'
-    path = f'{repo_root}{os.pathsep}{repo_root / "tests/helpers"}'
-    args = (config, '--work-dir', one, '--seed', 0)
-    single = run_cpu('tools/train.py', *args, PYTHONPATH=path)
+    train = (repo_root / 'tools/train.py', config, '--seed', 0, '--work-dir')
+    single = run_forked(*train, one)
     assert single.returncode == 0, single.stderr
     batch = ('--cfg-options', 'train_dataloader.batch_size=4')
-    double = run_script(
-        repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', two, '--seed', 0, *batch
-    )
-    assert double.returncode == 0, double.stderr
+    double = succeed(run_ranks(*train, two, *batch))
     assert 'communicate over gloo' in double.stdout
 
     expected = json.loads((one / 'losses_0.json').read_text())
@@ -114,11 +117,8 @@ def test_two_processes_equal_one(repo_root, tiny_config, run_cpu, tmp_path):
     assert sorted(p.name for p in two.glob('*.pth')) == ['epoch_1.pth', 'epoch_2.pth']
 
     metrics = tmp_path / 'metrics.json'
-    tested = run_script(
-        repo_root, 'tools/dist_test.sh', config, two / 'epoch_2.pth', 2, '--out', metrics,
-        '--work-dir', tmp_path / 'test',
-    )  # fmt: skip
-    assert tested.returncode == 0, tested.stderr
+    test = (repo_root / 'tools/test.py', config, two / 'epoch_2.pth', '--out', metrics)
+    succeed(run_ranks(*test, '--work-dir', tmp_path / 'test'))
     (log,) = two.glob('*/vis_data/scalars.json')
     last = [json.loads(x) for x in log.read_text().splitlines() if 'accuracy' in x][-1]
     assert json.loads(metrics.read_text())['accuracy/top1'] == last['accuracy/top1']
@@ -162,12 +162,11 @@ def test_buffers_of_two_processes(
     config, work = tmp_path / 'recorded.py', tmp_path / 'work'
     make_mini.make(data, tmp_path / 'data/mini', counts=dict(train=8, val=2))
     config.write_text(RECORDED.format(base=str(repo_root / f'configs/mini/{base}.py')))
-    result = run_script(
-        repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', work, '--cfg-options', *options,
+    result = succeed(run_ranks(
+        repo_root / 'tools/train.py', config, '--work-dir', work, '--cfg-options', *options,
         *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
         'model.backbone.init_cfg=None', cwd=tmp_path,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+    ))  # fmt: skip
     first, second = (json.loads((work / f'buffers_{rank}.json').read_text()) for rank in range(2))
     assert first['train'] != second['train']
     assert first['val'] == second['val']
@@ -193,11 +192,9 @@ def test_two_processes_train_on_videos(repo_root, tmp_path, monkeypatch):
     runner.train()
     # 9 videos: the sampler gives each process 5, of which a loader of 2 drops the last one.
     assert runner.iter == 4
-    result = run_script(
-        repo_root, 'tools/dist_train.sh', config, 2, '--work-dir', two,
-        '--cfg-options', 'train_dataloader.batch_size=2', cwd=tmp_path,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+    options = ('--cfg-options', 'train_dataloader.batch_size=2')
+    train = (repo_root / 'tools/train.py', config, '--work-dir', two)
+    succeed(run_ranks(*train, *options, cwd=tmp_path))
     expected = json.loads((one / 'losses_0.json').read_text())
     parts = [json.loads((two / f'losses_{rank}.json').read_text()) for rank in range(2)]
     assert [sum(pair) / 2 for pair in zip(*parts, strict=True)] == pytest.approx(expected, rel=1e-4)

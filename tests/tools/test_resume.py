@@ -85,7 +85,7 @@ def test_iteration_based_run_resumes_between_checkpoints(
     loop = (
         '--cfg-options',
         'train_cfg._delete_=True',
-        'train_cfg.by_epoch=False',
+        'train_cfg.type=uniformer_mm.ResumableIterBasedTrainLoop',
         'train_cfg.max_iters=8',
         'train_cfg.val_interval=100',
         'train_dataloader.sampler.type=InfiniteSampler',

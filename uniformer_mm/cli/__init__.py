@@ -16,6 +16,7 @@ from .files import (
     how_to_go_on,
     is_first_process,
     peek_checkpoint,
+    resume_after_restart,
     set_resume,
 )
 from .libraries import LIBRARIES, Library, library_of, task_forward
@@ -50,6 +51,7 @@ __all__ = [
     'near_misses',
     'peek_checkpoint',
     'prepare_runtime',
+    'resume_after_restart',
     'run_tool',
     'set_amp',
     'set_loaders',

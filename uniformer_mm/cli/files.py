@@ -170,6 +170,24 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
     return notes
 
 
+def resume_after_restart(cfg: Config, resume: str | None) -> str | None:
+    """What to resume from when tools/launch.py or torchrun has started the processes anew.
+
+    The run that they continue may have been new, or continue another one. Its own checkpoints are
+    all that its work dir holds, unless it was told to resume from one of them.
+
+    Args:
+        cfg: The config, with its work dir.
+        resume: What was asked for at the first start, as of :func:`set_resume`.
+    """
+    restarted = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
+    if not restarted or not _saved_checkpoints(cfg.work_dir):
+        return resume
+    named = resume not in (None, 'auto')
+    own = named and Path(resume).absolute().parent == Path(cfg.work_dir).absolute()
+    return resume if own else 'auto'
+
+
 def how_to_go_on(work_dir: str, launcher: str) -> str:
     """What to start after a run was interrupted, for whoever interrupted it."""
     if not _saved_checkpoints(work_dir):

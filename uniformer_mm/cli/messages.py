@@ -26,7 +26,8 @@ _DEBUG = 'UNIFORMER_MM_DEBUG'
 def run_tool(main: Callable[[], None]) -> None:
     """Run the main function of a tool; what the user can mend ends in one message, exit status 1.
 
-    The environment variable ``UNIFORMER_MM_DEBUG=1`` shows the traceback as well.
+    The status is ``os.EX_UNAVAILABLE`` if the other processes of a distributed run are gone. The
+    environment variable ``UNIFORMER_MM_DEBUG=1`` shows the traceback as well.
     """
     status: int | str | None = 0
     try:
@@ -37,13 +38,16 @@ def run_tool(main: Callable[[], None]) -> None:
     except SystemExit as stop:
         status = stop.code
     except Exception as error:
-        message = explain(error)
+        lost = _lost_processes(error)
+        message = lost or explain(error)
         if message is None:
             raise
         if os.environ.get(_DEBUG, '0') not in ('', '0'):
             traceback.print_exc()
         rank = os.environ.get('RANK', '0')
-        sys.exit(f'error: {message}' if rank == '0' else f'[rank {rank}] error: {message}')
+        where = '' if rank == '0' else f'[rank {rank}] '
+        print(f'{where}error: {message}', file=sys.stderr)
+        sys.exit(os.EX_UNAVAILABLE if lost else 1)
     if dist.is_available() and dist.is_initialized():
         # The runner is full of reference cycles and holds the process group. Left to the end of
         # the interpreter, the group's threads outlive what they use, and now and then abort.
@@ -51,6 +55,20 @@ def run_tool(main: Callable[[], None]) -> None:
         dist.destroy_process_group()
     if status:
         sys.exit(status)
+
+
+def _lost_processes(error: BaseException) -> str | None:
+    """The message for an error of the communication between processes, or None for another."""
+    text = next(iter(str(error).splitlines()), '')
+    # What gloo raises has no type of its own, but names the file of its code.
+    if not isinstance(error, dist.DistError) and not (
+        isinstance(error, RuntimeError) and '/gloo/' in text
+    ):
+        return None
+    return (
+        'This process has lost the others: one has ended, or has not answered in time (TIMEOUT of '
+        f'tools/dist_train.sh, env_cfg.dist_cfg.timeout). {text}'
+    )
 
 
 def explain(error: BaseException) -> str | None:

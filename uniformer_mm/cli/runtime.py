@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import torch.distributed as dist
@@ -20,6 +24,7 @@ from uniformer_mm.errors import UserError
 from .libraries import library_of
 from .messages import explain_registry
 
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
 LOADERS = {'train': 'train_dataloader', 'val': 'val_dataloader', 'test': 'test_dataloader'}
 
 
@@ -45,11 +50,15 @@ def prepare_runtime(cfg: Config, launcher: str, local_rank: int) -> list[str]:
     Without a GPU mmengine cannot start one: it selects a CUDA device and an NCCL group. Here the
     processes meet over gloo, and SyncBN, which needs a GPU, becomes BatchNorm.
 
+    A process that torchrun or tools/launch.py started ends with it. How long processes wait for
+    each other is ``env_cfg.dist_cfg.timeout`` in seconds, or else the environment variable
+    ``UNIFORMER_MM_TIMEOUT``, which tools/dist_train.sh sets.
+
     Returns:
         Notes for the log.
 
     Raises:
-        UserError: If the launcher did not start this process.
+        UserError: If the launcher did not start this process, or the timeout is no number.
     """
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     cfg.launcher = launcher
@@ -63,6 +72,13 @@ def prepare_runtime(cfg: Config, launcher: str, local_rank: int) -> list[str]:
             'process was not started by that launcher. Use tools/dist_train.sh or '
             'tools/slurm_train.sh, or drop --launcher.'
         )
+    if launcher == 'pytorch':
+        _end_with_launcher()
+    cfg.env_cfg.setdefault('dist_cfg', ConfigDict())
+    if timeout := os.environ.get('UNIFORMER_MM_TIMEOUT'):
+        if not timeout.isdecimal():
+            raise UserError(f'TIMEOUT={timeout}: expected a number of seconds.')
+        cfg.env_cfg.dist_cfg.setdefault('timeout', int(timeout))
     if has_accelerator():
         return []
     if launcher != 'pytorch':
@@ -70,15 +86,21 @@ def prepare_runtime(cfg: Config, launcher: str, local_rank: int) -> list[str]:
             f'--launcher {launcher} needs a GPU in every process; without one, start the '
             'processes with torchrun (tools/dist_train.sh).'
         )
-    cfg.env_cfg.setdefault('dist_cfg', ConfigDict())
     cfg.env_cfg.dist_cfg.backend = 'gloo'
     if not dist.is_initialized():
-        dist.init_process_group('gloo')
+        timeout = cfg.env_cfg.dist_cfg.get('timeout')
+        dist.init_process_group('gloo', timeout=timeout and timedelta(seconds=timeout))
     wrapper = cfg.get('model_wrapper_cfg') or ConfigDict(
         find_unused_parameters=cfg.get('find_unused_parameters', False), broadcast_buffers=False
     )
     cfg.model_wrapper_cfg = {**wrapper, 'type': 'uniformer_mm.CPUDistributedDataParallel'}
     return ['No GPU: the processes communicate over gloo.']
+
+
+def _end_with_launcher() -> None:
+    """Have the system kill this process when the one that started it ends, even by SIGKILL."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def set_loaders(cfg: Config, splits: tuple[str, ...], no_pin_memory: bool = False) -> None:

@@ -13,6 +13,7 @@ from .hooks import (
     WorkDirLockHook,
     check_batch_count,
 )
+from .loops import ResumableIterBasedTrainLoop
 from .schedules import EpochCosineLR, WarmupCosineLR
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     'EpochSeedHook',
     'FiniteLossHook',
     'IterSyncBuffersHook',
+    'ResumableIterBasedTrainLoop',
     'VideoDataHook',
     'WarmupCosineLR',
 ]

@@ -11,7 +11,9 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=1001),
     dict(type='CosineAnnealingLR', eta_min=2e-12, by_epoch=False, begin=0, end=80000),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=80000, val_interval=4000)
+train_cfg = dict(
+    type='uniformer_mm.ResumableIterBasedTrainLoop', max_iters=80000, val_interval=4000
+)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=32)

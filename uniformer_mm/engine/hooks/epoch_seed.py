@@ -1,21 +1,14 @@
 """Randomness that a resumed run repeats exactly."""
 
-import random
 from functools import partial
 
-import numpy as np
-import torch
 from mmengine.dataset import worker_init_fn
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from uniformer_mm.engine.seeds import derive_seed, seed_everything
 from uniformer_mm.errors import UserError
 from uniformer_mm.registry import HOOKS
-
-
-def _derive(seed: int, step: int, rank: int) -> int:
-    """A 31-bit seed, unrelated for neighbouring steps and ranks."""
-    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0] >> 1)
 
 
 @HOOKS.register_module()
@@ -29,7 +22,9 @@ class EpochSeedHook(Hook):
     numbers in each epoch, where mmengine's give the same ones when they are restarted.
 
     In iteration-based training, whose checkpoints may fall anywhere, the generators of the main
-    process are seeded before every iteration; mmengine itself replays the data workers.
+    process are seeded before every iteration. What the data workers draw repeats as well, with
+    :class:`~uniformer_mm.engine.ResumableIterBasedTrainLoop` at once, with mmengine's own loop
+    after it has loaded all past batches again.
 
     The training loader must not have ``persistent_workers``, because a worker is seeded when it
     starts. An epoch-based run resumed in the middle of an epoch (``CheckpointHook`` with
@@ -50,8 +45,8 @@ class EpochSeedHook(Hook):
                 'EpochSeedHook seeds the data workers when they start: set '
                 'train_dataloader.persistent_workers=False.'
             )
-        seed = _derive(runner.seed, runner.epoch, runner.rank)
-        self._seed(seed)
+        seed = derive_seed(runner.seed, runner.epoch, runner.rank)
+        seed_everything(seed)
         init = loader.worker_init_fn
         if isinstance(init, partial) and init.func is worker_init_fn:  # mmengine's, not the user's
             loader.worker_init_fn = partial(init, rank=0, seed=seed)  # the seed knows the rank
@@ -59,10 +54,4 @@ class EpochSeedHook(Hook):
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Seed this process if epochs mean nothing to the training loop."""
         if not self._by_epoch:
-            self._seed(_derive(runner.seed, runner.iter, runner.rank))
-
-    @staticmethod
-    def _seed(seed: int) -> None:
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)  # every device
+            seed_everything(derive_seed(runner.seed, runner.iter, runner.rank))
