@@ -26,8 +26,8 @@ NUMBERS = b'\0' * 16
 def load(request, monkeypatch):
     """Both ways to read: PyTorch's rule with our names, and ours for torch < 2.6."""
     if request.param == 'older torch':
-        monkeypatch.setattr(safe, '_torch_takes_names', lambda: False)
-    elif not safe._torch_takes_names():
+        monkeypatch.setattr(safe, 'torch_takes_names', lambda: False)
+    elif not safe.torch_takes_names():
         pytest.skip('this torch knows no names')
     return load_weights_only
 
@@ -223,7 +223,7 @@ def test_programs_and_archives_are_refused(load, tmp_path):
         load(tmp_path / 'a.pth')
 
 
-@pytest.mark.skipif(not safe._torch_takes_names(), reason='this torch knows no names')
+@pytest.mark.skipif(not safe.torch_takes_names(), reason='this torch knows no names')
 def test_list_is_in_force_only_while_it_reads(tmp_path):
     """Everybody else's ``torch.load``, and what others have registered, stay as they were."""
     torch.save(training_checkpoint(), tmp_path / 'a.pth')

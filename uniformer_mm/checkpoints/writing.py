@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -13,7 +12,9 @@ from torch import Tensor
 from uniformer_mm.errors import CheckpointError
 
 from .families import family_of
+from .integrity import sha256_of
 from .names import replace_prefix, top_level_names
+from .safe_tensors import SUFFIX, write_safetensors
 from .weights import MM_HEADS, Weights
 
 
@@ -71,15 +72,6 @@ def to_official(weights: Weights) -> dict[str, Tensor]:
     return {**weights.backbone, **weights.classifier}
 
 
-def sha256_of(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open('rb') as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def save_checkpoint(
     checkpoint: dict, path: str | os.PathLike, *, add_hash: bool = False, force: bool = False
 ) -> Path:
@@ -87,7 +79,8 @@ def save_checkpoint(
 
     Args:
         checkpoint: What to write.
-        path: Where. Its folder is made.
+        path: Where. Its folder is made. With the suffix ``.safetensors`` the file is one of that
+            format, with the entry ``meta`` as text.
         add_hash: Put the first eight digits of the file's SHA-256 into its name, as OpenMMLab's
             released files have. Defaults to False.
         force: Overwrite an existing file. Defaults to False.
@@ -104,7 +97,11 @@ def save_checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        torch.save(checkpoint, temporary)
+        if path.suffix == SUFFIX:
+            meta, state = checkpoint['meta'], checkpoint.get('state_dict') or checkpoint['model']
+            write_safetensors(state, meta, temporary)
+        else:
+            torch.save(checkpoint, temporary)
         if add_hash:
             path = path.with_name(f'{path.stem}-{sha256_of(temporary)[:8]}{path.suffix}')
             if path.exists() and not force:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from uniformer_mm.checkpoints import check_file, load_weights_only, local_path
+from uniformer_mm.checkpoints import check_meta, load_file, local_path
 from uniformer_mm.errors import UserError
 
 from .runtime import LOADERS
@@ -35,14 +35,7 @@ def peek_checkpoint(path: str) -> dict[str, Any]:
     file = local_path(path)
     if file is None:
         return {}
-    check_file(file)
-    try:
-        checkpoint = load_weights_only(file, mmap=True)
-    except Exception as error:  # torch reports damage with many types
-        raise UserError(
-            f'{path} cannot be read as a checkpoint: damaged, or no PyTorch file of weights '
-            f'({type(error).__name__}).'
-        ) from error
+    checkpoint = load_file(file, mmap=True)
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     return meta if isinstance(meta, dict) else {}
 
@@ -107,6 +100,8 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
             f'{cfg.work_dir} holds the checkpoints of another run ({saved[0].name}) than '
             f'{resume}, which would be overwritten. Choose another --work-dir.'
         )
+    if _is_local(resume):
+        check_meta(meta, resume)
     cfg.resume, cfg.load_from = True, resume
     if meta.get('seed') is not None:
         # mmengine takes it over too late: the sampler has its seed by then.
