@@ -36,6 +36,7 @@ from .reading import (
 )
 from .released import RELEASED, Released, known_head_dim
 from .safe import load_weights_only
+from .safe_tensors import SAFETENSORS
 from .training_state import check_meta
 from .weights import Weights
 from .writing import save_checkpoint, to_mm, to_official
@@ -43,6 +44,7 @@ from .writing import save_checkpoint, to_mm, to_official
 __all__ = [
     'CLASS_ORDERS',
     'RELEASED',
+    'SAFETENSORS',
     'SCHEME',
     'CheckpointError',
     'Differences',

@@ -226,7 +226,7 @@ def _cached(url: str) -> Path:
     released = find_released(url)
     if released is not None and released.url == url:
         return folder / name
-    return folder / hashlib.sha256(url.encode()).hexdigest()[:8] / name
+    return folder / f'{hashlib.sha256(url.encode()).hexdigest()[:8]}_{name}'
 
 
 def load_file(

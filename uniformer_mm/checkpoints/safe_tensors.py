@@ -17,7 +17,7 @@ from torch import Tensor
 
 from uniformer_mm.errors import CheckpointError
 
-SUFFIX = '.safetensors'
+SAFETENSORS = '.safetensors'
 _HASH = 'uniformer_mm_sha256'
 
 

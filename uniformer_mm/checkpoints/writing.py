@@ -14,7 +14,7 @@ from uniformer_mm.errors import CheckpointError
 from .families import family_of
 from .integrity import sha256_of
 from .names import replace_prefix, top_level_names
-from .safe_tensors import SUFFIX, write_safetensors
+from .safe_tensors import SAFETENSORS, write_safetensors
 from .weights import MM_HEADS, Weights
 
 
@@ -97,7 +97,7 @@ def save_checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        if path.suffix == SUFFIX:
+        if path.suffix == SAFETENSORS:
             meta, state = checkpoint['meta'], checkpoint.get('state_dict') or checkpoint['model']
             write_safetensors(state, meta, temporary)
         else:
