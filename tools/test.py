@@ -7,12 +7,14 @@ Examples:
 """
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 import mmengine
 
 import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
+from uniformer_mm.files import write_beside
 
 PICKLES = ('.pkl', '.pickle')
 
@@ -71,6 +73,7 @@ def main() -> None:
     if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:
         raise cli.UserError(f'{args.config} has no test_dataloader and test_evaluator.')
     cli.set_work_dir(cfg, args.config, args.work_dir)
+    cli.check_work_dir(cfg.work_dir)
     cli.check_data(cfg, ('test',))
     cli.peek_checkpoint(args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
@@ -81,17 +84,21 @@ def main() -> None:
         )
     if args.tta:
         cli.set_tta(cfg)
+    whole = ExitStack()
     for file in prediction_files:
-        cli.add_dump(cfg, file)
+        if cli.is_first_process(args.launcher):
+            file = whole.enter_context(write_beside(file))
+        cli.add_dump(cfg, str(file))
     cli.set_loaders(cfg, ('test',), args.no_pin_memory)
     notes = cli.prepare_runtime(cfg, args.launcher, args.local_rank)
 
     runner = cli.build_runner(cfg, notes, warnings)
-    metrics = runner.test()
+    with whole:
+        metrics = runner.test()
     if runner.rank == 0:
         if metrics_file is not None:
-            Path(metrics_file).parent.mkdir(parents=True, exist_ok=True)
-            mmengine.dump(metrics, metrics_file)
+            with write_beside(metrics_file) as part:
+                mmengine.dump(metrics, part)
         for name, value in metrics.items():
             print(f'{name}: {value:.4f}' if isinstance(value, float) else f'{name}: {value}')
 

@@ -10,6 +10,8 @@ import argparse
 
 import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
+from uniformer_mm.engine import check_batch_count
+from uniformer_mm.files import hold_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,9 +69,18 @@ def main() -> None:
     splits = ('train', 'val')
     cli.check_data(cfg, splits)
     cli.set_loaders(cfg, splits, args.no_pin_memory)
+    cli.check_work_dir(cfg.work_dir)
+    if cli.is_first_process(args.launcher):
+        hold_folder(cfg.work_dir)  # until the end: two runs would overwrite each other
     notes = cli.set_resume(cfg, args.resume)
     notes += cli.prepare_runtime(cfg, args.launcher, args.local_rank)
-    cli.build_runner(cfg, notes, warnings).train()
+    runner = cli.build_runner(cfg, notes, warnings)
+    check_batch_count(runner)
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        hint = cli.how_to_go_on(cfg.work_dir, args.launcher)
+        raise KeyboardInterrupt(hint) from None
 
 
 if __name__ == '__main__':

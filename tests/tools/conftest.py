@@ -1,6 +1,5 @@
 """A small image folder, the config that trains on it, models to run, and ways to run the tools."""
 
-import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,29 +10,14 @@ import torch
 from mmengine.config import Config
 from paper_configs import build
 from PIL import Image
+from tiny_runs import make_tiny
+from tiny_runs import read_losses as losses_of
 
 
 @pytest.fixture(scope='session')
-def tiny_config(repo_root, tmp_path_factory) -> Path:
+def tiny_config(tmp_path_factory) -> Path:
     """tests/helpers/tiny_cls.py on four colours: 32 training and 16 validation images."""
-    root = tmp_path_factory.mktemp('tiny')
-    rng = np.random.default_rng(0)
-    for split, count in (('train', 8), ('val', 4)):
-        for label, colour in enumerate(
-            ((220, 40, 40), (40, 220, 40), (40, 40, 220), (200, 200, 40))
-        ):
-            folder = root / split / f'class{label}'
-            folder.mkdir(parents=True)
-            for i in range(count):
-                image = np.clip(colour + rng.integers(-40, 40, (32, 32, 3)), 0, 255)
-                Image.fromarray(image.astype(np.uint8)).save(folder / f'{label}_{i}.png')
-    path = root / 'tiny.py'
-    data = ''.join(f'{split}_dataloader = data\n' for split in ('train', 'val', 'test'))
-    path.write_text(
-        f'_base_ = [{str(repo_root / "tests/helpers/tiny_cls.py")!r}]\n'
-        f'data = dict(dataset=dict(data_root={str(root)!r}))\n{data}'
-    )
-    return path
+    return make_tiny(tmp_path_factory.mktemp('tiny'))
 
 
 @pytest.fixture(scope='session')
@@ -50,14 +34,7 @@ def run_cpu(run_tool) -> Callable[..., subprocess.CompletedProcess]:
 def read_losses() -> Callable[[Path], dict[int, float]]:
     """Training loss by iteration; runs that started later replace earlier ones."""
 
-    def read(work_dir: Path) -> dict[int, float]:
-        losses = {}
-        for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-            records = [json.loads(line) for line in file.read_text().splitlines()]
-            losses |= {record['step']: record['loss'] for record in records if 'loss' in record}
-        return losses
-
-    return read
+    return losses_of
 
 
 @pytest.fixture(scope='session')

@@ -29,6 +29,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
+from uniformer_mm.files import write_beside
 from uniformer_mm.models.layers import STYLES
 
 MIB = 2**20
@@ -228,7 +229,8 @@ def main() -> None:
         table.add_row(name, *numbers, WAYS.get(way := compared[name][1], way))
     Console().print(table)
     if args.json:
-        Path(args.json).write_text(json.dumps(results, indent=2))
+        with write_beside(args.json) as part:
+            part.write_text(json.dumps(results, indent=2))
 
 
 if __name__ == '__main__':

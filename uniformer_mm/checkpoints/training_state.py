@@ -70,10 +70,10 @@ def clean_message_hub(hub: Any, folder: Path, source: str) -> None:
     for name in list(info):
         if name.startswith('best_score'):
             _require(_is_number(info[name]), source, f'{name} is no finite number')
-        elif name.startswith(('best_ckpt', 'last_ckpt')) and info[name] is not None:
+        elif name.startswith('best_ckpt') and info[name] is not None:
             _require(isinstance(info[name], str), source, f'{name} is no path')
             own = folder / Path(info[name]).name
-            if own.name.startswith(('best_', 'epoch_', 'iter_')) and own.is_file():
+            if own.name.startswith('best_') and own.is_file():
                 info[name] = str(own)
             else:
                 print_log(f'{info.pop(name)} is left alone: no file of {folder}.', 'current')

@@ -10,7 +10,14 @@ from uniformer_mm.errors import UserError
 
 from .config import OptionAction, add_common_arguments, add_options, load_config, near_misses
 from .evaluation import add_dump, set_tta, set_visualization
-from .files import check_data, peek_checkpoint, set_resume
+from .files import (
+    check_data,
+    check_work_dir,
+    how_to_go_on,
+    is_first_process,
+    peek_checkpoint,
+    set_resume,
+)
 from .libraries import LIBRARIES, Library, library_of, task_forward
 from .messages import run_tool
 from .runtime import (
@@ -35,6 +42,9 @@ __all__ = [
     'build_trained',
     'check_data',
     'check_optimizer',
+    'check_work_dir',
+    'how_to_go_on',
+    'is_first_process',
     'library_of',
     'load_config',
     'near_misses',

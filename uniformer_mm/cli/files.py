@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -12,6 +16,8 @@ from uniformer_mm.checkpoints import check_meta, load_file, local_path
 from uniformer_mm.errors import UserError
 
 from .runtime import LOADERS
+
+RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 
 
 def _is_local(path: str) -> bool:
@@ -32,18 +38,59 @@ def peek_checkpoint(path: str) -> dict[str, Any]:
     Raises:
         UserError: If the file is missing, damaged or no checkpoint.
     """
+    meta = _peek(path).get('meta')
+    return meta if isinstance(meta, dict) else {}
+
+
+def _peek(path: str) -> dict[str, Any]:
     file = local_path(path)
     if file is None:
         return {}
     checkpoint = load_file(file, mmap=True)
-    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    return meta if isinstance(meta, dict) else {}
+    return checkpoint if isinstance(checkpoint, dict) else {}
 
 
-def _saved_checkpoints(work_dir: str, kinds: tuple[str, ...] = ('epoch', 'iter')) -> list[Path]:
-    """Checkpoints of an earlier run, newest first."""
-    files = [file for kind in kinds for file in Path(work_dir).glob(f'{kind}_*.pth')]
-    return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+def _peek_state(path: str) -> dict[str, Any]:
+    """The ``meta`` of a checkpoint that a training can be resumed from.
+
+    Raises:
+        UserError: If it has no optimizer, or does not say how far training was.
+    """
+    checkpoint = _peek(path)
+    meta = checkpoint.get('meta')
+    if not _is_local(path):
+        return {}
+    if 'optimizer' not in checkpoint:
+        raise UserError(
+            f'{path} has weights but no optimizer and no schedule, which would start anew: resume '
+            'from an epoch_*.pth or iter_*.pth, or train on from these weights with '
+            f'--cfg-options load_from={path} and another --work-dir.'
+        )
+    check_meta(meta, path)
+    return meta
+
+
+def check_work_dir(work_dir: str) -> None:
+    """See that a work dir can be written to.
+
+    Raises:
+        UserError: If it is a file, read-only, or its disk is full.
+    """
+    try:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=work_dir, buffering=0) as file:
+            file.write(bytes(1 << 20))  # logs alone need as much
+    except OSError as error:
+        raise UserError(
+            f'The work dir {work_dir} cannot be written to: {error.strerror}. Choose another with '
+            '--work-dir.'
+        ) from error
+
+
+def _saved_checkpoints(work_dir: str) -> list[Path]:
+    """Checkpoints of an earlier run from which it can be resumed."""
+    patterns = ('epoch_*.pth', 'iter_*.pth', 'preempted.pth')
+    return sorted(file for pattern in patterns for file in Path(work_dir).glob(pattern))
 
 
 def set_resume(cfg: Config, resume: str | None) -> list[str]:
@@ -51,8 +98,8 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
 
     Args:
         cfg: The config, with its work dir.
-        resume: None for a new run, ``'auto'`` for the newest whole checkpoint of the work dir, or
-            a checkpoint.
+        resume: None for a new run, ``'auto'`` for the checkpoint of the work dir that is furthest
+            in training and whole, or a checkpoint.
 
     Returns:
         Notes for the log.
@@ -64,44 +111,46 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
         resume = cfg.get('load_from') or 'auto'
     cfg.resume = False
     saved = _saved_checkpoints(cfg.work_dir)
-    notes = []
+    best = sorted(Path(cfg.work_dir).glob('best_*.pth'))
+    names = [file.name for file in saved or best]
     if resume is None:
-        if old := saved or _saved_checkpoints(cfg.work_dir, kinds=('best',)):
+        if names:
             raise UserError(
-                f'{cfg.work_dir} holds the checkpoints of another run ({old[0].name}), which '
-                'this one would overwrite. Continue it with --resume, or choose another --work-dir.'
+                f'{cfg.work_dir} holds the checkpoints of another run ({names[-1]}), which this '
+                'one would overwrite. Continue it with --resume, or choose another --work-dir.'
             )
         if cfg.get('load_from'):
             peek_checkpoint(cfg.load_from)
-        return notes
+        return []
 
-    meta: dict[str, Any] = {}
+    notes: list[str] = []
     if resume == 'auto':
-        resume = None
+        states: list[tuple[int, bool, str, dict]] = []
         for file in saved:
             try:
-                meta = peek_checkpoint(str(file))
-            except UserError as error:  # killed while it was written
+                meta = _peek_state(str(file))
+            except UserError as error:
                 notes.append(f'Skipped: {error}')
-                continue
-            resume = str(file)
-            break
-        if resume is None and saved:
-            raise UserError(f'--resume: no checkpoint in {cfg.work_dir} can be read. {notes[0]}')
-        if resume is None:
-            notes.append(f'--resume: {cfg.work_dir} has no checkpoint yet: training starts anew.')
-            return notes
+            else:
+                states.append((meta['iter'], file.name == 'preempted.pth', str(file), meta))
+        if not states and names:
+            reason = notes[0] if notes else f'{names[-1]} has only weights.'
+            raise UserError(
+                f'--resume: {cfg.work_dir} has no checkpoint that training can go on from, and a '
+                f'new run would overwrite those it has. {reason}'
+            )
+        if not states:
+            return [f'--resume: {cfg.work_dir} has no checkpoint yet: training starts anew.']
+        *_, resume, meta = max(states, key=lambda state: state[:2])
     else:
-        meta = peek_checkpoint(resume)
+        meta = _peek_state(resume)
 
     foreign = Path(resume).absolute().parent != Path(cfg.work_dir).absolute()
-    if saved and _is_local(resume) and foreign:
+    if names and _is_local(resume) and foreign:
         raise UserError(
-            f'{cfg.work_dir} holds the checkpoints of another run ({saved[0].name}) than '
-            f'{resume}, which would be overwritten. Choose another --work-dir.'
+            f'{cfg.work_dir} holds the checkpoints of another run ({names[-1]}) than {resume}, '
+            'which would be overwritten. Choose another --work-dir.'
         )
-    if _is_local(resume):
-        check_meta(meta, resume)
     cfg.resume, cfg.load_from = True, resume
     if meta.get('seed') is not None:
         # mmengine takes it over too late: the sampler has its seed by then.
@@ -111,6 +160,20 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
         f'Resuming from {resume} (epoch {meta.get("epoch")}, iteration {meta.get("iter")}).'
     )
     return notes
+
+
+def how_to_go_on(work_dir: str, launcher: str) -> str:
+    """What to start after a run was interrupted, for whoever interrupted it."""
+    if not _saved_checkpoints(work_dir):
+        return 'there is no checkpoint yet to go on from'
+    if launcher != 'none':
+        return 'go on with the same command and --resume'
+    return f'go on with: {shlex.join(["python", *sys.argv, "--resume"])}'  # the last one counts
+
+
+def is_first_process(launcher: str) -> bool:
+    """Whether this process has rank 0, before the processes have met."""
+    return launcher == 'none' or os.environ.get(RANKS[launcher], '0') == '0'
 
 
 def check_data(cfg: Config, splits: tuple[str, ...]) -> None:

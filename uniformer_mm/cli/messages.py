@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import gc
 import os
 import sys
@@ -27,11 +28,14 @@ def run_tool(main: Callable[[], None]) -> None:
 
     The environment variable ``UNIFORMER_MM_DEBUG=1`` shows the traceback as well.
     """
+    status: int | str | None = 0
     try:
         main()
-    except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(': '.join(['interrupted', *map(str, stop.args)]), file=sys.stderr)
         sys.exit(130)
+    except SystemExit as stop:
+        status = stop.code
     except Exception as error:
         message = explain(error)
         if message is None:
@@ -45,6 +49,8 @@ def run_tool(main: Callable[[], None]) -> None:
         # the interpreter, the group's threads outlive what they use, and now and then abort.
         gc.collect()
         dist.destroy_process_group()
+    if status:
+        sys.exit(status)
 
 
 def explain(error: BaseException) -> str | None:
@@ -67,6 +73,8 @@ def explain(error: BaseException) -> str | None:
             '--auto-scale-lr), recompute activations (model.backbone.with_cp=True) or train in '
             f'half precision (--amp). {next(iter(text.splitlines()), "")}'
         )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return f'{text}. What was written before is whole: make room, and go on with --resume.'
     *_, build = [None, *_frames(error, build_from_cfg)]  # the innermost
     if isinstance(error, KeyError) and build and build.f_locals.get('obj_cls', '') is None:
         return explain_registry(build.f_locals['obj_type'], build.f_locals['registry'])

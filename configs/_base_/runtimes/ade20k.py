@@ -7,7 +7,12 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, max_keep_ckpts=3, save_best='mIoU'),
+    checkpoint=dict(
+        type='uniformer_mm.SafeCheckpointHook',
+        by_epoch=False,
+        max_keep_ckpts=3,
+        save_best='mIoU',
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
@@ -16,4 +21,9 @@ default_hooks = dict(
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
     finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
+    # There is something to train, in a work dir of its own; a signal ends it with a checkpoint.
+    batch_count=dict(type='uniformer_mm.BatchCountHook'),
+    work_dir_lock=dict(type='uniformer_mm.WorkDirLockHook'),
+    preemption=dict(type='uniformer_mm.PreemptionHook'),
+    missed_validation=dict(type='uniformer_mm.MissedValidationHook'),
 )

@@ -3,7 +3,12 @@ _base_ = ['mmdet::_base_/default_runtime.py']
 custom_imports = dict(imports=['uniformer_mm'], allow_failed_imports=False)
 
 default_hooks = dict(
-    checkpoint=dict(interval=1, max_keep_ckpts=3, save_best='coco/bbox_mAP'),
+    checkpoint=dict(
+        type='uniformer_mm.SafeCheckpointHook',
+        interval=1,
+        max_keep_ckpts=3,
+        save_best='coco/bbox_mAP',
+    ),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
     sync_buffers=dict(type='SyncBuffersHook'),
     # The classes of data, annotation files and heads agree, or nothing starts.
@@ -13,4 +18,9 @@ default_hooks = dict(
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
     finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
+    # There is something to train, in a work dir of its own; a signal ends it with a checkpoint.
+    batch_count=dict(type='uniformer_mm.BatchCountHook'),
+    work_dir_lock=dict(type='uniformer_mm.WorkDirLockHook'),
+    preemption=dict(type='uniformer_mm.PreemptionHook'),
+    missed_validation=dict(type='uniformer_mm.MissedValidationHook'),
 )

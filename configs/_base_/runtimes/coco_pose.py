@@ -3,7 +3,13 @@ _base_ = ['mmpose::_base_/default_runtime.py']
 custom_imports = dict(imports=['uniformer_mm'], allow_failed_imports=False)
 
 default_hooks = dict(
-    checkpoint=dict(interval=5, max_keep_ckpts=3, save_best='coco/AP', rule='greater'),
+    checkpoint=dict(
+        type='uniformer_mm.SafeCheckpointHook',
+        interval=5,
+        max_keep_ckpts=3,
+        save_best='coco/AP',
+        rule='greater',
+    ),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU. Here
     # instead of in custom_hooks, where a list of the user's own would replace it.
     sync_buffers=dict(type='SyncBuffersHook'),
@@ -11,6 +17,11 @@ default_hooks = dict(
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
     finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
+    # There is something to train, in a work dir of its own; a signal ends it with a checkpoint.
+    batch_count=dict(type='uniformer_mm.BatchCountHook'),
+    work_dir_lock=dict(type='uniformer_mm.WorkDirLockHook'),
+    preemption=dict(type='uniformer_mm.PreemptionHook'),
+    missed_validation=dict(type='uniformer_mm.MissedValidationHook'),
 )
 custom_hooks = []
 visualizer = dict(type='uniformer_mm.PoseLocalVisualizer')

@@ -3,12 +3,22 @@ _base_ = ['mmaction::_base_/default_runtime.py']
 custom_imports = dict(imports=['uniformer_mm'], allow_failed_imports=False)
 
 default_hooks = dict(
-    checkpoint=dict(interval=1, max_keep_ckpts=3, save_best='acc/top1'),
+    checkpoint=dict(
+        type='uniformer_mm.SafeCheckpointHook',
+        interval=1,
+        max_keep_ckpts=3,
+        save_best='acc/top1',
+    ),
     # Labels agree with the head, or nothing starts; videos that cannot be read are counted.
     video_data=dict(type='uniformer_mm.VideoDataHook'),
     # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
     finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
+    # There is something to train, in a work dir of its own; a signal ends it with a checkpoint.
+    batch_count=dict(type='uniformer_mm.BatchCountHook'),
+    work_dir_lock=dict(type='uniformer_mm.WorkDirLockHook'),
+    preemption=dict(type='uniformer_mm.PreemptionHook'),
+    missed_validation=dict(type='uniformer_mm.MissedValidationHook'),
 )
 env_cfg = dict(cudnn_benchmark=True)

@@ -1,11 +1,22 @@
+from .batch_count import BatchCountHook, check_batch_count
 from .checkpoint_guard import CheckpointGuardHook
+from .checkpoints import SafeCheckpointHook
 from .class_check import ClassCheckHook
 from .epoch_seed import EpochSeedHook
 from .finite_loss import FiniteLossHook
+from .missed_validation import MissedValidationHook
+from .preemption import PreemptionHook
 from .sync_buffers import IterSyncBuffersHook
 from .video_data import VideoDataHook
+from .work_dir import WorkDirLockHook
 
 __all__ = [
+    'BatchCountHook',
+    'check_batch_count',
+    'SafeCheckpointHook',
+    'MissedValidationHook',
+    'PreemptionHook',
+    'WorkDirLockHook',
     'CheckpointGuardHook',
     'ClassCheckHook',
     'EpochSeedHook',
