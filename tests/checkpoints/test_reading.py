@@ -283,11 +283,12 @@ class TestWriting:
         with pytest.raises(FileExistsError):
             save_checkpoint({'a': torch.zeros(1)}, path)
 
-        def fail(checkpoint, file):
-            file.write_bytes(b'half')
+        def fail(file, data):
+            with file.open('wb') as half:
+                half.write(data[:9])
             raise OSError('disk full')
 
-        monkeypatch.setattr(torch, 'save', fail)
+        monkeypatch.setattr(Path, 'write_bytes', fail)
         with pytest.raises(OSError, match='disk full'):
             save_checkpoint({}, path, force=True)
         assert torch.load(path)['a'] == 1

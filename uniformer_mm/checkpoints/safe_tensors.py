@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,24 +52,20 @@ def read_safetensors(path: Path, with_weights: bool = True) -> dict[str, Any]:
     return {'state_dict': state, 'meta': {name: _parse(text) for name, text in texts.items()}}
 
 
-def write_safetensors(state: Mapping[str, Tensor], meta: Mapping[str, Any], path: Path) -> None:
-    """Write weights, and what JSON can hold of the rest.
+def to_safetensors(state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> bytes:
+    """The bytes of a file with these weights, and with what JSON can hold of the rest.
 
     Args:
         state: The weights.
         meta: What to say about them. Sequences become lists, and arrays too.
-        path: Where to.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     # Each tensor by itself: the format knows none that share memory.
     state = {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
-    texts = {
-        name: json.dumps(value, default=lambda array: array.tolist())
-        for name, value in meta.items()
-    }
+    texts = {name: json.dumps(value, default=np.ndarray.tolist) for name, value in meta.items()}
     texts['format'] = 'pt'
-    save_file(state, path, {**texts, _HASH: _hash_of(state, texts)})
+    return save(state, {**texts, _HASH: _hash_of(state, texts)})
 
 
 def _hash_of(state: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:

@@ -138,7 +138,7 @@ def check_optimizer(found: Any, own: OptimWrapper | OptimWrapperDict, source: st
             if name == 'step':
                 fits = _is_number(value) and value >= 0
             elif name in _LIKE_PARAMETERS and value is not None:
-                fits = fits and value.shape == parameter.shape
+                fits = fits and value.is_floating_point() and value.shape == parameter.shape
             elif not fits:
                 fits = not isinstance(value, str)
             _require(fits, source, f'{name} of its optimizer is that of another model')

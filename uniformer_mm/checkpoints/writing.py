@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import re
 from pathlib import Path
@@ -10,11 +12,11 @@ import torch
 from torch import Tensor
 
 from uniformer_mm.errors import CheckpointError
+from uniformer_mm.files import write_beside
 
 from .families import family_of
-from .integrity import sha256_of
 from .names import replace_prefix, top_level_names
-from .safe_tensors import SAFETENSORS, write_safetensors
+from .safe_tensors import SAFETENSORS, to_safetensors
 from .weights import MM_HEADS, Weights
 
 
@@ -92,21 +94,17 @@ def save_checkpoint(
         FileExistsError: If the file exists and ``force`` is not given.
     """
     path = Path(path)
-    if path.exists() and not (force or add_hash):
+    if path.suffix == SAFETENSORS:
+        state = checkpoint.get('state_dict') or checkpoint['model']
+        data = to_safetensors(state, checkpoint['meta'])
+    else:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        data = buffer.getvalue()
+    if add_hash:
+        path = path.with_name(f'{path.stem}-{hashlib.sha256(data).hexdigest()[:8]}{path.suffix}')
+    if path.exists() and not force:
         raise FileExistsError(f'{path} exists; choose another name or give --force.')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        if path.suffix == SAFETENSORS:
-            meta, state = checkpoint['meta'], checkpoint.get('state_dict') or checkpoint['model']
-            write_safetensors(state, meta, temporary)
-        else:
-            torch.save(checkpoint, temporary)
-        if add_hash:
-            path = path.with_name(f'{path.stem}-{sha256_of(temporary)[:8]}{path.suffix}')
-            if path.exists() and not force:
-                raise FileExistsError(f'{path} exists; choose another name or give --force.')
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_beside(path) as part:
+        part.write_bytes(data)
     return path
