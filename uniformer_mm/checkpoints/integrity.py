@@ -77,7 +77,7 @@ def check_values(file: Mapping[str, Tensor], model: Mapping[str, Tensor], source
 
     Args:
         file: Entries of the file, of the shapes of the model's.
-        model: The model's own. Where there is none of a name, numbers must be finite.
+        model: The model's own; there may be others.
         source: Name of the file, for messages.
 
     Raises:
@@ -86,12 +86,16 @@ def check_values(file: Mapping[str, Tensor], model: Mapping[str, Tensor], source
     """
     kinds, numbers = {}, {}
     for name, value in file.items():
-        own = model.get(name, value)
-        if _kind(own) != _kind(value):
+        own = model.get(name)
+        if own is not None and _kind(own) != _kind(value):
             kinds[name] = f'{value.dtype}, the model has {own.dtype}'
-        # In the precision of the model, where a large number may become infinite.
-        elif value.is_floating_point() and (bad := int((~value.to(own.dtype).isfinite()).sum())):
-            numbers[name] = f'{bad} of {value.numel()}'
+        elif value.is_floating_point():
+            # In the precision of the model, where a large number may become infinite.
+            bad = ~value.to(value.dtype if own is None else own.dtype).isfinite()
+            if own is not None and bad.any():
+                bad &= own.isfinite().to(bad.device)  # a mask of the model may be infinite itself
+            if count := int(bad.sum()):
+                numbers[name] = f'{count} of {value.numel()}'
     for entries, said, cause in (
         (kinds, 'of another type', 'they are no weights of this model'),
         (numbers, 'with numbers that are not finite', 'its training diverged'),

@@ -146,12 +146,11 @@ class CheckpointGuardHook(Hook):
                 f'{source} has {done} {meta[done]} behind it, and the config ends at {most}: raise '
                 f'train_cfg.max_{done}s, or give the file as load_from, without resume.'
             )
+        folder = Path(runner.work_dir)
         for hook in runner.hooks:
-            if isinstance(hook, CheckpointHook):
-                folder = Path(runner.work_dir)
-                if hook.out_dir not in (None, runner.work_dir):
-                    folder = Path(hook.out_dir, folder.name)
-                clean_message_hub(checkpoint['message_hub'], folder, source)
+            if isinstance(hook, CheckpointHook) and hook.out_dir not in (None, runner.work_dir):
+                folder = Path(hook.out_dir, folder.name)
+        clean_message_hub(checkpoint['message_hub'], folder, source)
         for entry, own, check in (
             ('optimizer', runner.optim_wrapper, check_optimizer),
             ('param_schedulers', runner.param_schedulers, check_schedules),
