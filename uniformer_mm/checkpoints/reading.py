@@ -135,8 +135,15 @@ def check_file(path: str | os.PathLike) -> None:
         )
     if start.startswith(b'version https://git-lfs'):
         raise CheckpointError(f'{path} is a Git LFS pointer, not the file: run "git lfs pull".')
-    if start.startswith(b'PK') and not zipfile.is_zipfile(path):
+    if start.startswith(b'PK') and not _has_directory(path):
         raise CheckpointError(f'{path} is truncated: download or copy it again.')
+
+
+def _has_directory(archive: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(archive)
+    except zipfile.BadZipFile:  # of several disks, it says
+        return False
 
 
 def resolve(checkpoint: str | os.PathLike) -> str:
