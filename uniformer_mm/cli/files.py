@@ -163,7 +163,7 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
 
 
 def resume_after_restart(cfg: Config, resume: str | None) -> str | None:
-    """What to resume from when tools/launch.py or torchrun has started the processes anew.
+    """What to resume from when tools/launch.py, torchrun or Slurm has started the processes anew.
 
     The run that they continue may have been new, or continue another one. Its own checkpoints are
     all that its work dir holds, unless it was told to resume from one of them.
@@ -172,7 +172,8 @@ def resume_after_restart(cfg: Config, resume: str | None) -> str | None:
         cfg: The config, with its work dir.
         resume: What was asked for at the first start, as of :func:`set_resume`.
     """
-    restarted = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
+    counts = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
+    restarted = any(int(os.environ.get(count, 0)) for count in counts)
     if not restarted or not _saved_checkpoints(cfg.work_dir):
         return resume
     named = resume not in (None, 'auto')
