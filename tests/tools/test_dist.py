@@ -281,25 +281,21 @@ def test_several_machines_need_an_address(repo_root):
     assert 'set MASTER_ADDR' in result.stderr
 
 
-def test_torchrun_gets_the_machines(repo_root, tmp_path):
-    machines = {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': 'node0', 'PORT': '1234'}
-    python = fake_program(tmp_path, 'python')
-    result = run_script(
-        repo_root,
-        'tools/dist_test.sh',
-        'my config.py',
-        'a.pth',
-        4,
-        '--tta',
-        PYTHON=python,
-        **machines,
-    )
-    args = result.stdout.splitlines()
-    tool = f'{repo_root}/tools/test.py'
-    assert args == [
-        *('-m', 'torch.distributed.run', '--nnodes=2', '--node_rank=1'),
-        *('--master_addr=node0', '--master_port=1234', '--nproc_per_node=4'),
-        *(tool, 'my config.py', 'a.pth', '--launcher', 'pytorch', '--tta'),
+def test_torchrun_is_used_if_it_gets_options(repo_root, tmp_path):
+    env = {'NNODES': '2', 'MASTER_ADDR': 'node0', 'PORT': '1234'}
+    env['PYTHON'] = fake_program(tmp_path, 'python')
+    run = ('tools/dist_test.sh', 'my config.py', 'a.pth', 4, '--tta')
+    tool = ('4', f'{repo_root}/tools/test.py', 'my config.py', 'a.pth', '--tta')
+    result = run_script(repo_root, *run, **env)
+    assert result.stdout.splitlines() == [
+        *(f'{repo_root}/tools/launch.py', *tool, '--launcher', 'pytorch')
+    ]
+    options = ('--max-restarts=3', '--rdzv-backend=c10d')
+    result = run_script(repo_root, run[0], *options, *run[1:], **env, NODE_RANK='1')
+    assert result.stdout.splitlines() == [
+        *('-m', 'torch.distributed.run', '--nnodes=2', '--node_rank=1', '--master_addr=node0'),
+        *('--master_port=1234', '--nproc_per_node=4', *options, *tool[1:]),
+        *('--launcher', 'pytorch'),
     ]
 
 
