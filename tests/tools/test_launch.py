@@ -136,7 +136,7 @@ def test_machines_that_do_not_fit(launch, tmp_path):
     assert 'did not answer within TIMEOUT=1 s: start the script with NODE_RANK=0' in missing.stderr
     alone = launch(**{**first, 'TIMEOUT': 1}).wait(60)
     assert 'error: NODE_RANK 1 did not answer within 1 s: start the script there.' in alone.stderr
-    one, other = launch(**first), launch(**second, gpus=1)
+    one, other = (launch(**{**first, 'TIMEOUT': 3}), launch(**{**second, 'TIMEOUT': 3}, gpus=1))
     runs = [one.wait(60), other.wait(60)]
     assert any("'GPUS': 1" in run.stderr and 'the same on all' in run.stderr for run in runs)
     assert all(run.returncode == 1 for run in (missing, alone, *runs))
