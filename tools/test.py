@@ -81,6 +81,7 @@ def main() -> None:
         )
     if args.tta:
         cli.set_tta(cfg)
+    cli.add_image_checks(cfg, ('test',))
     for file in prediction_files:
         cli.add_dump(cfg, file)
     cli.set_loaders(cfg, ('test',), args.no_pin_memory)

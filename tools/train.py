@@ -66,6 +66,7 @@ def main() -> None:
         )
     splits = ('train', 'val')
     cli.check_data(cfg, splits)
+    cli.add_image_checks(cfg, splits)
     cli.set_loaders(cfg, splits, args.no_pin_memory)
     notes = cli.set_resume(cfg, args.resume)
     notes += cli.prepare_runtime(cfg, args.launcher, args.local_rank)

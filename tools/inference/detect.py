@@ -35,11 +35,15 @@ def main() -> None:
     cfg = common.read_config(args, 'mmdet')
     images = common.find_files(args.input)
     pictures = args.out_dir / 'vis'
-    common.refuse_to_overwrite((pictures / image.name for image in images), args.overwrite)
+    results = [pictures / image.name for image in images]
+    if args.save_predictions:
+        results += [args.out_dir / 'preds' / f'{image.stem}.json' for image in images]
+    common.refuse_to_overwrite(results, args.overwrite)
 
     from mmdet.apis import DetInferencer
 
     inferencer = common.load(DetInferencer, cfg, args)
+    common.make_folders(*{result.parent for result in results})
 
     def detect(image: Path) -> str:
         common.read_image(image)

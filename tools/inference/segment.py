@@ -106,18 +106,27 @@ def read_frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
 
 
 def segment_video(video: Path, target: Path, draw: Draw) -> str:
-    """Write the coloured video; returns what there is to say about it."""
+    """Write the coloured video; returns what there is to say about it.
+
+    Raises:
+        OSError: If it has no frames, or frames of several sizes.
+    """
+    common.check_file(video)
     capture = cv2.VideoCapture(str(video))
     fps = capture.get(cv2.CAP_PROP_FPS) or 25
+    expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     # Complete or not there: a name of its own until the last frame is written.
     unfinished = target.with_name(f'.{target.name}')
-    writer, count = cv2.VideoWriter(), 0
+    writer, count, shape = cv2.VideoWriter(), 0, None
     try:
         for frame in read_frames(capture):
             picture, _ = draw(frame)
-            if not writer.isOpened():
-                codec = cv2.VideoWriter.fourcc(*'mp4v')
-                writer.open(str(unfinished), codec, fps, picture.shape[1::-1])
+            if shape is None:
+                codec, shape = cv2.VideoWriter.fourcc(*'mp4v'), picture.shape
+                if not writer.open(str(unfinished), codec, fps, shape[1::-1]):
+                    raise OSError(f'{target} cannot be written as a video')
+            if picture.shape != shape:  # the writer would leave it out without a word
+                raise OSError(f'frame {count} has another size than those before it')
             writer.write(picture)
             count += 1
         writer.release()
@@ -126,7 +135,8 @@ def segment_video(video: Path, target: Path, draw: Draw) -> str:
         capture.release()
         writer.release()
         unfinished.unlink(missing_ok=True)
-    return f'{count} frames'
+    missing = f' of the {expected} that it announces: cut off?' if count < expected else ''
+    return f'{count} frames{missing}'
 
 
 def segment_image(
@@ -134,7 +144,8 @@ def segment_image(
 ) -> str:
     """Write the coloured image; returns the names of its largest classes."""
     picture, classes = draw(common.read_image(image))
-    cv2.imwrite(str(target), picture)
+    if not cv2.imwrite(str(target), picture):
+        raise cli.UserError(f'{target} cannot be written.')
     if prediction is not None:
         Image.fromarray(classes).save(prediction)
     found, counts = np.unique(classes, return_counts=True)
@@ -152,14 +163,14 @@ def main() -> None:
         targets[file] = folder / (f'{file.stem}.mp4' if is_video else file.name)
         if args.save_predictions and not is_video:
             predictions[file] = args.out_dir / 'preds' / f'{file.stem}.png'
-    common.refuse_to_overwrite([*targets.values(), *predictions.values()], args.overwrite)
+    results = [*targets.values(), *predictions.values()]
+    common.refuse_to_overwrite(results, args.overwrite)
 
     inferencer = build_inferencer(cfg, args)
+    common.make_folders(*{result.parent for result in results})
     inferencer.visualizer.alpha = args.opacity
     names = inferencer.model.dataset_meta['classes']
     draw = partial(segment, inferencer, with_names=args.names)
-    for result in (*targets.values(), *predictions.values()):
-        result.parent.mkdir(parents=True, exist_ok=True)
 
     def run(file: Path) -> str:
         target = targets[file]

@@ -90,6 +90,7 @@ def main() -> None:
             f'{args.config} has the backbone {type(model.backbone).__name__}, which keeps all '
             'tokens: give a config with uniformer_mm.UniFormerLight.'
         )
+    common.make_folders(args.out_dir)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         pipeline = Compose(cfg.test_dataloader.dataset.pipeline[1:])  # behind LoadImageFromFile
 

@@ -11,8 +11,9 @@ from uniformer_mm.errors import UserError
 from .config import OptionAction, add_common_arguments, add_options, load_config, near_misses
 from .evaluation import add_dump, set_tta, set_visualization
 from .files import check_data, peek_checkpoint, set_resume
+from .images import add_image_checks
 from .libraries import LIBRARIES, Library, library_of, task_forward
-from .messages import run_tool
+from .messages import debugging, run_tool
 from .runtime import (
     build_runner,
     build_trained,
@@ -30,11 +31,13 @@ __all__ = [
     'UserError',
     'add_common_arguments',
     'add_dump',
+    'add_image_checks',
     'add_options',
     'build_runner',
     'build_trained',
     'check_data',
     'check_optimizer',
+    'debugging',
     'library_of',
     'load_config',
     'near_misses',

@@ -130,7 +130,7 @@ def check_data(cfg: Config, splits: tuple[str, ...]) -> None:
     """
     for split in splits:
         loader = cfg.get(LOADERS[split])
-        for dataset in _datasets(loader.dataset if loader else None):
+        for dataset in datasets_of(loader.dataset if loader else None):
             for path in _data_folders(dataset):
                 if _is_local(path) and not Path(path).exists():
                     raise UserError(_missing_data(split, path))
@@ -139,7 +139,7 @@ def check_data(cfg: Config, splits: tuple[str, ...]) -> None:
                 raise UserError(_missing_boxes(split, boxes))
 
 
-def _datasets(node: Any) -> Iterator[dict]:
+def datasets_of(node: Any) -> Iterator[dict]:
     """The datasets inside wrappers such as RepeatDataset and ConcatDataset."""
     if not isinstance(node, dict):
         return
@@ -147,7 +147,7 @@ def _datasets(node: Any) -> Iterator[dict]:
     if not inner:
         yield node
     for child in inner:
-        yield from _datasets(child)
+        yield from datasets_of(child)
 
 
 def _data_folders(dataset: dict) -> Iterator[str]:
