@@ -187,7 +187,9 @@ def run_each(inputs: Sequence[Path], run: Callable[[Path], str], kind: str = 'im
 def reason(error: Exception) -> str:
     """What an error says, in one line; its type where that is not plain."""
     line = next((line for line in str(error).splitlines() if line.strip()), '').strip()
-    return line if line and type(error) is OSError else f'{type(error).__name__}: {line}'
+    if line and type(error) is OSError:
+        return line
+    return f'{type(error).__name__}: {line}' if line else type(error).__name__
 
 
 def load(
