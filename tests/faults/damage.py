@@ -257,12 +257,8 @@ def write_bomb(path: Path) -> None:
     """A PNG of some bytes that claims 30,000 x 30,000 pixels."""
     header = b'IHDR' + struct.pack('>IIBBBBB', 30000, 30000, 8, 0, 0, 0, 0)
     chunks = (header, b'IDAT' + zlib.compress(bytes(1000)), b'IEND')
-    path.write_bytes(
-        b'\x89PNG\r\n\x1a\n'
-        + b''.join(
-            struct.pack('>I', len(c) - 4) + c + struct.pack('>I', zlib.crc32(c)) for c in chunks
-        )
-    )
+    content = [struct.pack('>I', len(c) - 4) + c + struct.pack('>I', zlib.crc32(c)) for c in chunks]
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(content))
 
 
 def write_audio(path: Path) -> None:
