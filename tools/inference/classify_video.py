@@ -94,15 +94,14 @@ def main() -> None:
     head = cfg.model.cls_head
     names = read_names(args.classes, head.num_classes)
     videos = common.find_files(args.input, common.VIDEOS, 'video')
-    common.refuse_to_overwrite(
-        (args.out_dir / f'{video.name}.png' for video in videos), args.overwrite
-    )
+    results = {video: [args.out_dir / f'{video.name}.png'] for video in videos}
+    common.refuse_to_overwrite(results, args.overwrite)
 
     from mmaction.apis.inferencers import ActionRecogInferencer
 
     cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
     inferencer = common.load(ActionRecogInferencer, cfg, args)
-    common.make_folders(args.out_dir)
+    common.make_folders(results)
 
     def classify(video: Path) -> str:
         common.check_file(video)
@@ -115,11 +114,11 @@ def main() -> None:
         found = [
             (names[i], share) for i, share in zip(labels.tolist(), shares.tolist(), strict=True)
         ]
-        picture = args.out_dir / f'{video.name}.png'
+        (picture,) = results[video]
         draw(frames, found, video.name, picture)
         return f'{picture}: {found[0][0]} ({found[0][1]:.1%})'
 
-    common.run_each(videos, classify, 'videos')
+    common.run_each(results, classify, 'videos')
 
 
 if __name__ == '__main__':

@@ -5,7 +5,7 @@ import errno
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from uniformer_mm.datasets.transforms.image_check import check_pixels
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 # What is wrong with the place of a result, and will be with that of the next.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOTDIR)
+# The files that become of each input.
+Results = dict[Path, list[Path]]
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
 
 
@@ -97,13 +99,13 @@ def find_files(path: Path, extensions: Sequence[str] = IMAGES, kind: str = 'imag
     return files
 
 
-def make_folders(*folders: Path) -> None:
-    """Make folders for results and see that files can be written there.
+def make_folders(results: Results) -> None:
+    """Make the folders of results and see that files can be written there.
 
     Raises:
         UserError: If one cannot be used.
     """
-    for folder in folders:
+    for folder in dict.fromkeys(file.parent for files in results.values() for file in files):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
@@ -112,14 +114,14 @@ def make_folders(*folders: Path) -> None:
             raise cli.UserError(f'{folder} cannot be written to: {error.strerror}.') from error
 
 
-def refuse_to_overwrite(results: Iterable[Path], overwrite: bool) -> None:
+def refuse_to_overwrite(results: Results, overwrite: bool) -> None:
     """Stop before any work if a result is there already, or two results would be one file.
 
     Raises:
         UserError: Names the first such file.
     """
     seen = set()
-    for result in results:
+    for result in (file for files in results.values() for file in files):
         if result in seen:
             raise cli.UserError(f'Two of the inputs would be written to {result}: rename one.')
         seen.add(result)
@@ -155,11 +157,13 @@ def read_image(path: Path) -> np.ndarray:
     return pixels
 
 
-def run_each(inputs: Sequence[Path], run: Callable[[Path], str], kind: str = 'images') -> None:
+def run_each(results: Results, run: Callable[[Path], str], kind: str = 'images') -> None:
     """Run something on every input and print what it returns; go on where one cannot be used.
 
+    What was begun of the results of such an input is taken away.
+
     Args:
-        inputs: Files.
+        results: Inputs and their results.
         run: Raises any error if the file cannot be used.
         kind: What the inputs are.
 
@@ -167,12 +171,15 @@ def run_each(inputs: Sequence[Path], run: Callable[[Path], str], kind: str = 'im
         UserError: At the end, lists those that were skipped; at once if results cannot be written.
     """
     skipped = []
-    for path in inputs:
+    for path, files in results.items():
+        new = [file for file in files if not file.exists()]
         try:
             print(run(path), flush=True)
-        except cli.UserError:
-            raise
         except Exception as error:  # decoders and networks fail in many ways
+            for file in new:
+                file.unlink(missing_ok=True)
+            if isinstance(error, cli.UserError):
+                raise
             if isinstance(error, OSError) and error.errno in UNWRITABLE:
                 raise cli.UserError(f'The results of {path} cannot be written: {error}.') from error
             if cli.debugging():
@@ -180,7 +187,7 @@ def run_each(inputs: Sequence[Path], run: Callable[[Path], str], kind: str = 'im
             skipped.append(f'{path}: {reason(error)}')
     if skipped:
         raise cli.UserError(
-            f'{len(skipped)} of {len(inputs)} {kind} were skipped:\n  ' + '\n  '.join(skipped)
+            f'{len(skipped)} of {len(results)} {kind} were skipped:\n  ' + '\n  '.join(skipped)
         )
 
 

@@ -155,9 +155,10 @@ def main() -> None:
         raise cli.UserError(f'{args.config} is no top-down model: it takes no boxes.')
     images = common.find_files(args.input)
     pictures = args.out_dir / 'vis'
-    results = [pictures / image.name for image in images]
+    results = {image: [pictures / image.name] for image in images}
     if args.save_predictions:
-        results += [args.out_dir / 'preds' / f'{image.stem}.json' for image in images]
+        for image, files in results.items():
+            files.append(args.out_dir / 'preds' / f'{image.stem}.json')
     common.refuse_to_overwrite(results, args.overwrite)
     for box in args.box or []:
         if not has_area(box):
@@ -169,7 +170,7 @@ def main() -> None:
     from mmpose.apis import Pose2DInferencer
 
     inferencer = common.load(with_boxes(Pose2DInferencer), cfg, args, det_model='whole_image')
-    common.make_folders(*{result.parent for result in results})
+    common.make_folders(results)
     outputs = dict(vis_out_dir=str(pictures))
     if args.save_predictions:
         outputs['pred_out_dir'] = str(args.out_dir / 'preds')
@@ -187,7 +188,7 @@ def main() -> None:
         )
         return f'{pictures / image.name}: poses of {len(result["predictions"][0])} people'
 
-    common.run_each(images, estimate)
+    common.run_each(results, estimate)
 
 
 if __name__ == '__main__':

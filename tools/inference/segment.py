@@ -140,13 +140,13 @@ def segment_video(video: Path, target: Path, draw: Draw) -> str:
 
 
 def segment_image(
-    image: Path, target: Path, draw: Draw, names: Sequence[str], prediction: Path | None
+    image: Path, target: Path, draw: Draw, names: Sequence[str], predictions: Sequence[Path]
 ) -> str:
     """Write the coloured image; returns the names of its largest classes."""
     picture, classes = draw(common.read_image(image))
     if not cv2.imwrite(str(target), picture):
         raise cli.UserError(f'{target} cannot be written.')
-    if prediction is not None:
+    for prediction in predictions:
         Image.fromarray(classes).save(prediction)
     found, counts = np.unique(classes, return_counts=True)
     largest = [names[found[i]] for i in np.argsort(-counts)]
@@ -157,28 +157,27 @@ def main() -> None:
     args = parse_args()
     cfg = common.read_config(args, 'mmseg')
     inputs = common.find_files(args.input, (*common.IMAGES, *common.VIDEOS), 'image or video')
-    folder, targets, predictions = args.out_dir / 'vis', {}, {}
+    folder, results = args.out_dir / 'vis', {}
     for file in inputs:
         is_video = file.suffix.lower() in common.VIDEOS
-        targets[file] = folder / (f'{file.stem}.mp4' if is_video else file.name)
+        results[file] = [folder / (f'{file.stem}.mp4' if is_video else file.name)]
         if args.save_predictions and not is_video:
-            predictions[file] = args.out_dir / 'preds' / f'{file.stem}.png'
-    results = [*targets.values(), *predictions.values()]
+            results[file].append(args.out_dir / 'preds' / f'{file.stem}.png')
     common.refuse_to_overwrite(results, args.overwrite)
 
     inferencer = build_inferencer(cfg, args)
-    common.make_folders(*{result.parent for result in results})
+    common.make_folders(results)
     inferencer.visualizer.alpha = args.opacity
     names = inferencer.model.dataset_meta['classes']
     draw = partial(segment, inferencer, with_names=args.names)
 
     def run(file: Path) -> str:
-        target = targets[file]
+        target, *predictions = results[file]
         if file.suffix.lower() in common.VIDEOS:
             return f'{target}: {segment_video(file, target, draw)}'
-        return f'{target}: {segment_image(file, target, draw, names, predictions.get(file))}'
+        return f'{target}: {segment_image(file, target, draw, names, predictions)}'
 
-    common.run_each(inputs, run, 'inputs')
+    common.run_each(results, run, 'inputs')
 
 
 if __name__ == '__main__':
