@@ -196,8 +196,10 @@ def try_one(root: Path, name: str, pattern: str, kind: str, rng: np.random.Gener
         and not (work / 'out' / subject.good).exists()
     ):
         return Outcome('damage', trial, 'harm', f'no {subject.good}: {said}')
-    is_silent = verdict == 'fine' and subject.good and 'cut off' not in ended.stdout
-    if kind in ('cut', 'bomb', 'audio', 'folder', 'link', 'empty', 'text') and is_silent:
+    words = ended.stdout + ended.stderr
+    is_silent = not ('cut off' in words or 'left out' in words)
+    is_plain = subject.good and kind not in ('flip', 'zeros', 'odd')
+    if is_plain and verdict == 'fine' and is_silent:
         return Outcome('damage', trial, 'harm', 'taken without a word')
     if Path(work, 'ran').exists():
         return Outcome('damage', trial, 'harm', 'code of the file ran')

@@ -195,6 +195,23 @@ def save(label: Tensor, path: Path) -> None:
         raise cli.UserError(f'{path} cannot be written: {error}.') from error
 
 
+def count_left_out(dataset: Any, root: Path) -> None:
+    """Say on standard error how much that looks like an image is none: folders, broken links."""
+    images = {dataset.get_data_info(number)['img_path'] for number in range(len(dataset))}
+    extensions = dataset.extensions
+    others = [
+        path
+        for path in root.rglob('*')
+        if path.suffix.lower() in extensions and str(path) not in images
+    ]
+    if others:
+        print(
+            f'{root}: left out are {len(others)} entries with the name of an image: folders, '
+            f'broken or hidden ones. The first is {min(others)}.',
+            file=sys.stderr,
+        )
+
+
 def name_targets(dataset: Any, args: argparse.Namespace) -> dict[int, Path]:
     """The label map of each image, by the number of the image.
 
@@ -250,6 +267,7 @@ def main() -> None:
     cli.peek_checkpoint(args.checkpoint)
     init_default_scope('mmpretrain')
     dataset = build_dataset(args)
+    count_left_out(dataset, args.data_root)
     targets = name_targets(dataset, args)
     model = cli.build_trained(cfg, args.checkpoint, args.device)
     check_classifier(model, args)
