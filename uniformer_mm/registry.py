@@ -15,6 +15,7 @@ from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
+from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
@@ -77,6 +78,8 @@ TRANSFORMS = LazyRegistry(
 DATA_SAMPLERS = LazyRegistry(ROOT_DATA_SAMPLERS)
 DATASETS = LazyRegistry(
     ROOT_DATASETS,
+    CheckedCocoDataset='datasets.detection',
+    CheckedPoseDataset='datasets.pose',
     RepeatAugRawframeDataset='datasets.clips',
     RepeatAugVideoDataset='datasets.clips',
     ReportingRawframeDataset='datasets.clips',
@@ -86,6 +89,11 @@ DATASETS = LazyRegistry(
 )
 HOOKS = LazyRegistry(ROOT_HOOKS)
 LOOPS = LazyRegistry(ROOT_LOOPS)
+METRICS = LazyRegistry(
+    ROOT_METRICS,
+    CheckedCocoMetric='datasets.detection',
+    CheckedPoseMetric='datasets.pose',
+)
 MODEL_WRAPPERS = LazyRegistry(ROOT_MODEL_WRAPPERS)
 PARAM_SCHEDULERS = LazyRegistry(ROOT_PARAM_SCHEDULERS)
 STRATEGIES = LazyRegistry(ROOT_STRATEGIES, FullyShardedStrategy='engine.sharding')

@@ -75,6 +75,35 @@ def test_a_folder(tool, capsys) -> None:
     assert results('out2') == [f'z{first.suffix}{suffix}'], 'the others are done'
 
 
+def test_one_bad_file_never_stops_a_folder(tool, capsys) -> None:
+    """What is wrong is listed, what is no file of the kind is counted."""
+    first, *_ = sorted(path for path in Path('images').iterdir() if path.suffix != '.txt')
+    content = first.read_bytes()
+    bad = [first.with_name(f'{name}{first.suffix}') for name in ('cut', 'folder', 'link', 'text')]
+    bad[0].write_bytes(content[: len(content) // 2])
+    bad[1].mkdir()
+    bad[2].symlink_to('nowhere')
+    bad[3].write_text('neither picture nor film')
+    first.with_name('more').mkdir()
+    message = tool('--out-dir', 'out')
+    assert '4 of 6 ' in message
+    assert all(f'{path}: ' in message for path in bad)
+    assert 'a link to nowhere, which does not exist' in message
+    assert 'left out are 1 folders and ' in capsys.readouterr().err
+    assert len(results()) == 2
+
+
+@pytest.mark.parametrize('tool', ['segment'], indirect=True)
+def test_results_that_cannot_be_written(tool) -> None:
+    Path('file').write_text('')
+    assert tool('--out-dir', 'file').startswith('error: file/vis cannot be written to: ')
+    assert tool('--out-dir', '/proc/out').startswith('error: /proc/out/vis cannot be written to: ')
+    full = Path('out/vis/12.png')
+    full.parent.mkdir(parents=True)
+    full.symlink_to('/dev/full')
+    assert tool('--out-dir', 'out', '--overwrite') == 'error: out/vis/12.png cannot be written.'
+
+
 @pytest.mark.parametrize('tool', OTHERS, indirect=True)
 def test_other_networks(tool) -> None:
     assert tool('--out-dir', 'out') == 0

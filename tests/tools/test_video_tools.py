@@ -5,7 +5,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import av
-import classify_video
 import common
 import make_mini
 import numpy as np
@@ -54,9 +53,10 @@ def test_names_and_what_is_no_video(checkpoint, data, run_main, tmp_path, capsys
     assert line.split(': ')[1].split()[0] in ('right', 'left', 'down', 'up')
 
 
-def test_errors_without_words() -> None:
-    assert classify_video.first_line(AssertionError()) == 'AssertionError'
-    assert classify_video.first_line(ValueError('\nwhat\nwhere')) == 'what'
+def test_what_errors_say_in_one_line() -> None:
+    assert common.reason(AssertionError()) == 'AssertionError'
+    assert common.reason(ValueError('\nwhat\nwhere')) == 'ValueError: what'
+    assert common.reason(OSError('the file is empty')) == 'the file is empty'
 
 
 @pytest.mark.parametrize('order', [None, 'kinetics400'])

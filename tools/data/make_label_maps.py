@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 from uniformer_mm.checkpoints import local_path, sha256_of
+from uniformer_mm.datasets.transforms.image_check import check_pixels
 
 RECIPE = 'label_maps.json'
 EXACT_IN_HALF = 2048  # float16 holds all integers up to here
@@ -52,6 +53,7 @@ class Samples(Dataset):
     def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
         number = self.numbers[index]
         try:
+            check_pixels(self.dataset.get_data_info(number)['img_path'])
             return number, self.dataset[number]['inputs']
         except Exception as error:  # decoders have exceptions of their own
             return number, f'{type(error).__name__}: {error}'
@@ -157,7 +159,11 @@ def check_recipe(args: argparse.Namespace) -> None:
     )
     file = args.out / RECIPE
     if file.is_file():
-        if (found := json.loads(file.read_text())) != recipe:
+        try:
+            found = json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise cli.UserError(f'{file} cannot be read: {error}. Give another folder.') from error
+        if found != recipe:
             raise cli.UserError(
                 f'{args.out} holds label maps made with {found}, not {recipe}: give another folder.'
             )
@@ -166,16 +172,44 @@ def check_recipe(args: argparse.Namespace) -> None:
             f'{args.out} is not empty, and not of this tool: give another folder for label maps.'
         )
     else:
-        args.out.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(recipe, indent=2) + '\n')
+        try:
+            args.out.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(recipe, indent=2) + '\n')
+        except OSError as error:
+            raise cli.UserError(f'{args.out} cannot be written to: {error.strerror}.') from error
 
 
 def save(label: Tensor, path: Path) -> None:
-    """Write a label map; it appears complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a label map; it appears complete or not at all.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
     unfinished = path.with_name(f'.{path.name}')
-    torch.save(label, unfinished)
-    unfinished.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(label, unfinished)
+        unfinished.replace(path)
+    except (OSError, RuntimeError) as error:  # torch says it in its own way
+        unfinished.unlink(missing_ok=True)
+        raise cli.UserError(f'{path} cannot be written: {error}.') from error
+
+
+def count_left_out(dataset: Any, root: Path) -> None:
+    """Say on standard error how much that looks like an image is none: folders, broken links."""
+    images = {dataset.get_data_info(number)['img_path'] for number in range(len(dataset))}
+    extensions = dataset.extensions
+    others = [
+        path
+        for path in root.rglob('*')
+        if path.suffix.lower() in extensions and str(path) not in images
+    ]
+    if others:
+        print(
+            f'{root}: left out are {len(others)} entries with the name of an image: folders, '
+            f'broken or hidden ones. The first is {min(others)}.',
+            file=sys.stderr,
+        )
 
 
 def name_targets(dataset: Any, args: argparse.Namespace) -> dict[int, Path]:
@@ -233,6 +267,7 @@ def main() -> None:
     cli.peek_checkpoint(args.checkpoint)
     init_default_scope('mmpretrain')
     dataset = build_dataset(args)
+    count_left_out(dataset, args.data_root)
     targets = name_targets(dataset, args)
     model = cli.build_trained(cfg, args.checkpoint, args.device)
     check_classifier(model, args)

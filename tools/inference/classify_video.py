@@ -49,7 +49,10 @@ def read_names(file: Path | None, num_classes: int) -> list[str]:
         return [f'class {number}' for number in range(num_classes)]
     if not file.is_file():
         raise cli.UserError(f'There is no file {file}.')
-    names = file.read_text().splitlines()
+    try:
+        names = file.read_text().splitlines()
+    except ValueError as error:
+        raise cli.UserError(f'{file} is no text: {error}.') from error
     if len(names) != num_classes:
         raise cli.UserError(f'{file} has {len(names)} names; the model {num_classes} classes.')
     return names
@@ -64,11 +67,6 @@ def sample_frames(inferencer: 'ActionRecogInferencer', video: Path) -> list[np.n
             break
     frames = data['imgs']
     return [frames[i] for i in np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)]
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without decord's trace; its type if it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def draw(frames: list[np.ndarray], found: list[tuple[str, float]], title: str, out: Path) -> None:
@@ -86,7 +84,6 @@ def draw(frames: list[np.ndarray], found: list[tuple[str, float]], title: str, o
     axis.invert_yaxis()
     axis.set(xlim=(0, 108), xticks=[])
     axis.spines[['top', 'right', 'bottom']].set_visible(False)
-    out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=100)
     plt.close(figure)
 
@@ -97,20 +94,18 @@ def main() -> None:
     head = cfg.model.cls_head
     names = read_names(args.classes, head.num_classes)
     videos = common.find_files(args.input, common.VIDEOS, 'video')
-    common.refuse_to_overwrite(
-        (args.out_dir / f'{video.name}.png' for video in videos), args.overwrite
-    )
+    results = {video: [args.out_dir / f'{video.name}.png'] for video in videos}
+    common.refuse_to_overwrite(results, args.overwrite)
 
     from mmaction.apis.inferencers import ActionRecogInferencer
 
     cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
     inferencer = common.load(ActionRecogInferencer, cfg, args)
+    common.make_folders(results)
 
     def classify(video: Path) -> str:
-        try:
-            frames = sample_frames(inferencer, video)
-        except Exception as error:  # decord's derive from nothing else, and it asserts
-            raise OSError(first_line(error)) from error
+        common.check_file(video)
+        frames = sample_frames(inferencer, video)
         (sample,) = inferencer(str(video), return_datasamples=True)['predictions']
         scores = sample.pred_score
         if head.get('average_clips') == 'score':  # averaged before the softmax
@@ -119,11 +114,11 @@ def main() -> None:
         found = [
             (names[i], share) for i, share in zip(labels.tolist(), shares.tolist(), strict=True)
         ]
-        picture = args.out_dir / f'{video.name}.png'
+        (picture,) = results[video]
         draw(frames, found, video.name, picture)
         return f'{picture}: {found[0][0]} ({found[0][1]:.1%})'
 
-    common.run_each(videos, classify, 'videos')
+    common.run_each(results, classify, 'videos')
 
 
 if __name__ == '__main__':

@@ -1,8 +1,11 @@
 """What the tools that run one model on a user's files share."""
 
 import argparse
+import errno
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,13 @@ from torch import nn
 
 from uniformer_mm import cli
 from uniformer_mm.checkpoints import load_model, through_safe_reader
+from uniformer_mm.datasets.transforms.image_check import check_pixels
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+# What is wrong with the place of a result, and will be with that of the next.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOTDIR)
+# The files that become of each input.
+Results = dict[Path, list[Path]]
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
 
 
@@ -64,29 +72,56 @@ def read_config(args: argparse.Namespace, scope: str) -> Config:
 
 
 def find_files(path: Path, extensions: Sequence[str] = IMAGES, kind: str = 'image') -> list[Path]:
-    """The file itself, or the files of a folder with these extensions in the order of their names.
+    """The file itself, or what a folder has with these extensions in the order of the names.
+
+    Other entries of the folder are counted on standard error; folders in it are not entered.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is none, or the folder cannot be read.
     """
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise cli.UserError(f'There is no {kind} or folder {path}.')
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in extensions)
+    try:
+        entries = sorted(path.iterdir())
+    except OSError as error:
+        raise cli.UserError(f'{path} cannot be read: {error.strerror}.') from error
+    files = [entry for entry in entries if entry.suffix.lower() in extensions]
     if not files:
         raise cli.UserError(f'{path} holds no {kind} ({", ".join(extensions)}).')
+    if others := [entry for entry in entries if entry not in set(files)]:
+        folders = sum(entry.is_dir() for entry in others)
+        print(
+            f'{path}: left out are {folders} folders and {len(others) - folders} other entries.',
+            file=sys.stderr,
+        )
     return files
 
 
-def refuse_to_overwrite(results: Iterable[Path], overwrite: bool) -> None:
+def make_folders(results: Results) -> None:
+    """Make the folders of results and see that files can be written there.
+
+    Raises:
+        UserError: If one cannot be used.
+    """
+    for folder in dict.fromkeys(file.parent for files in results.values() for file in files):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise cli.UserError(f'{folder} cannot be written to: {error.strerror}.') from error
+
+
+def refuse_to_overwrite(results: Results, overwrite: bool) -> None:
     """Stop before any work if a result is there already, or two results would be one file.
 
     Raises:
         UserError: Names the first such file.
     """
     seen = set()
-    for result in results:
+    for result in (file for files in results.values() for file in files):
         if result in seen:
             raise cli.UserError(f'Two of the inputs would be written to {result}: rename one.')
         seen.add(result)
@@ -94,39 +129,74 @@ def refuse_to_overwrite(results: Iterable[Path], overwrite: bool) -> None:
             raise cli.UserError(f'{result} exists already; add --overwrite to replace it.')
 
 
+def check_file(path: Path) -> None:
+    """See that there is a file with something in it.
+
+    Raises:
+        OSError: If not; says what is there.
+    """
+    if path.is_symlink() and not path.exists():
+        raise OSError(f'a link to {path.readlink()}, which does not exist')
+    if not path.is_file():
+        raise OSError('a folder' if path.is_dir() else 'no file')
+    if path.stat().st_size == 0:
+        raise OSError('the file is empty')
+
+
 def read_image(path: Path) -> np.ndarray:
     """Pixels (H, W, 3) uint8 BGR.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If it cannot be read, or not all of it.
     """
+    check_file(path)
+    check_pixels(path)
     pixels = cv2.imread(str(path))
     if pixels is None:
         raise OSError('damaged, or no image')
     return pixels
 
 
-def run_each(inputs: Sequence[Path], run: Callable[[Path], str], kind: str = 'images') -> None:
-    """Run something on every input and print what it returns; go on where one cannot be read.
+def run_each(results: Results, run: Callable[[Path], str], kind: str = 'images') -> None:
+    """Run something on every input and print what it returns; go on where one cannot be used.
+
+    What was begun of the results of such an input is taken away.
 
     Args:
-        inputs: Files.
-        run: Raises OSError if the file cannot be read.
+        results: Inputs and their results.
+        run: Raises any error if the file cannot be used.
         kind: What the inputs are.
 
     Raises:
-        UserError: At the end, lists those that could not be read.
+        UserError: At the end, lists those that were skipped; at once if results cannot be written.
     """
     skipped = []
-    for path in inputs:
+    for path, files in results.items():
+        new = [file for file in files if not file.exists()]
         try:
             print(run(path), flush=True)
-        except OSError as error:
-            skipped.append(f'{path}: {error}')
+        except Exception as error:  # decoders and networks fail in many ways
+            for file in new:
+                file.unlink(missing_ok=True)
+            if isinstance(error, cli.UserError):
+                raise
+            if isinstance(error, OSError) and error.errno in UNWRITABLE:
+                raise cli.UserError(f'The results of {path} cannot be written: {error}.') from error
+            if cli.debugging():
+                traceback.print_exc()
+            skipped.append(f'{path}: {reason(error)}')
     if skipped:
         raise cli.UserError(
-            f'{len(skipped)} of {len(inputs)} {kind} were skipped:\n  ' + '\n  '.join(skipped)
+            f'{len(skipped)} of {len(results)} {kind} were skipped:\n  ' + '\n  '.join(skipped)
         )
+
+
+def reason(error: Exception) -> str:
+    """What an error says, in one line; its type where that is not plain."""
+    line = next((line for line in str(error).splitlines() if line.strip()), '').strip()
+    if line and type(error) is OSError:
+        return line
+    return f'{type(error).__name__}: {line}' if line else type(error).__name__
 
 
 def load(

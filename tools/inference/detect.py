@@ -35,11 +35,16 @@ def main() -> None:
     cfg = common.read_config(args, 'mmdet')
     images = common.find_files(args.input)
     pictures = args.out_dir / 'vis'
-    common.refuse_to_overwrite((pictures / image.name for image in images), args.overwrite)
+    results = {image: [pictures / image.name] for image in images}
+    if args.save_predictions:
+        for image, files in results.items():
+            files.append(args.out_dir / 'preds' / f'{image.stem}.json')
+    common.refuse_to_overwrite(results, args.overwrite)
 
     from mmdet.apis import DetInferencer
 
     inferencer = common.load(DetInferencer, cfg, args)
+    common.make_folders(results)
 
     def detect(image: Path) -> str:
         common.read_image(image)
@@ -53,7 +58,7 @@ def main() -> None:
         found = sum(score >= args.score_thr for score in scores)
         return f'{pictures / image.name}: {found} found'
 
-    common.run_each(images, detect)
+    common.run_each(results, detect)
 
 
 if __name__ == '__main__':

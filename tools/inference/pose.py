@@ -12,6 +12,7 @@ Examples:
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,28 +78,44 @@ def read_boxes(path: Path, images: list[Path], score_thr: float) -> dict[Path, l
                 found = json.loads((path / f'{image.stem}.json').read_text())
                 rows = zip(found['bboxes'], found['labels'], found['scores'], strict=True)
                 by_image[image] = [
-                    [*box, score] for box, label, score in rows if label == PERSON_LABEL
+                    to_person(*box, score) for box, label, score in rows if label == PERSON_LABEL
                 ]
         else:
             by_number: dict[int, list[list[float]]] = {}
             for found in json.loads(path.read_text()):
                 x, y, width, height = found['bbox']
                 if found['category_id'] == PERSON_CATEGORY:
-                    box = [x, y, x + width, y + height, found['score']]
-                    by_number.setdefault(found['image_id'], []).append(box)
+                    person = to_person(x, y, x + width, y + height, found['score'])
+                    by_number.setdefault(found['image_id'], []).append(person)
             by_image = {image: by_number.get(int(image.stem), []) for image in images}
     except FileNotFoundError as error:
         raise cli.UserError(f'There is no file of boxes {error.filename}.') from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise cli.UserError(
             f'--boxes {path}: expected COCO results, a list of image_id, category_id, bbox (x, y, '
             'width, height) and score, for images whose names are numbers, or the preds folder of '
             f'tools/inference/detect.py ({type(error).__name__}: {error}).'
         ) from error
-    return {
-        image: [box for box in boxes if box[4] >= score_thr and has_area(box)]
-        for image, boxes in by_image.items()
+    sure = {
+        image: [box for box in boxes if box[4] >= score_thr] for image, boxes in by_image.items()
     }
+    people = {image: list(filter(has_area, boxes)) for image, boxes in sure.items()}
+    flat = sum(map(len, sure.values())) - sum(map(len, people.values()))
+    if flat:
+        print(f'{path}: {flat} boxes without an area are left out.', file=sys.stderr)
+    return people
+
+
+def to_person(*values: float) -> list[float]:
+    """x1, y1, x2, y2 and score.
+
+    Raises:
+        ValueError: If one of them is no finite number, or there are not five.
+    """
+    person = [float(value) for value in values]
+    if len(person) != 5 or not np.isfinite(person).all():
+        raise ValueError(f'no box and score: {values}')
+    return person
 
 
 def has_area(box: list[float]) -> bool:
@@ -138,9 +155,10 @@ def main() -> None:
         raise cli.UserError(f'{args.config} is no top-down model: it takes no boxes.')
     images = common.find_files(args.input)
     pictures = args.out_dir / 'vis'
-    results = [pictures / image.name for image in images]
+    results = {image: [pictures / image.name] for image in images}
     if args.save_predictions:
-        results += [args.out_dir / 'preds' / f'{image.stem}.json' for image in images]
+        for image, files in results.items():
+            files.append(args.out_dir / 'preds' / f'{image.stem}.json')
     common.refuse_to_overwrite(results, args.overwrite)
     for box in args.box or []:
         if not has_area(box):
@@ -152,6 +170,7 @@ def main() -> None:
     from mmpose.apis import Pose2DInferencer
 
     inferencer = common.load(with_boxes(Pose2DInferencer), cfg, args, det_model='whole_image')
+    common.make_folders(results)
     outputs = dict(vis_out_dir=str(pictures))
     if args.save_predictions:
         outputs['pred_out_dir'] = str(args.out_dir / 'preds')
@@ -169,7 +188,7 @@ def main() -> None:
         )
         return f'{pictures / image.name}: poses of {len(result["predictions"][0])} people'
 
-    common.run_each(images, estimate)
+    common.run_each(results, estimate)
 
 
 if __name__ == '__main__':

@@ -106,18 +106,27 @@ def read_frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
 
 
 def segment_video(video: Path, target: Path, draw: Draw) -> str:
-    """Write the coloured video; returns what there is to say about it."""
+    """Write the coloured video; returns what there is to say about it.
+
+    Raises:
+        OSError: If it has no frames, or frames of several sizes.
+    """
+    common.check_file(video)
     capture = cv2.VideoCapture(str(video))
     fps = capture.get(cv2.CAP_PROP_FPS) or 25
+    expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     # Complete or not there: a name of its own until the last frame is written.
     unfinished = target.with_name(f'.{target.name}')
-    writer, count = cv2.VideoWriter(), 0
+    writer, count, shape = cv2.VideoWriter(), 0, None
     try:
         for frame in read_frames(capture):
             picture, _ = draw(frame)
-            if not writer.isOpened():
-                codec = cv2.VideoWriter.fourcc(*'mp4v')
-                writer.open(str(unfinished), codec, fps, picture.shape[1::-1])
+            if shape is None:
+                codec, shape = cv2.VideoWriter.fourcc(*'mp4v'), picture.shape
+                if not writer.open(str(unfinished), codec, fps, shape[1::-1]):
+                    raise OSError(f'{target} cannot be written as a video')
+            if picture.shape != shape:  # the writer would leave it out without a word
+                raise OSError(f'frame {count} has another size than those before it')
             writer.write(picture)
             count += 1
         writer.release()
@@ -126,16 +135,18 @@ def segment_video(video: Path, target: Path, draw: Draw) -> str:
         capture.release()
         writer.release()
         unfinished.unlink(missing_ok=True)
-    return f'{count} frames'
+    missing = f' of the {expected} that it announces: cut off?' if count < expected else ''
+    return f'{count} frames{missing}'
 
 
 def segment_image(
-    image: Path, target: Path, draw: Draw, names: Sequence[str], prediction: Path | None
+    image: Path, target: Path, draw: Draw, names: Sequence[str], predictions: Sequence[Path]
 ) -> str:
     """Write the coloured image; returns the names of its largest classes."""
     picture, classes = draw(common.read_image(image))
-    cv2.imwrite(str(target), picture)
-    if prediction is not None:
+    if not cv2.imwrite(str(target), picture):
+        raise cli.UserError(f'{target} cannot be written.')
+    for prediction in predictions:
         Image.fromarray(classes).save(prediction)
     found, counts = np.unique(classes, return_counts=True)
     largest = [names[found[i]] for i in np.argsort(-counts)]
@@ -146,28 +157,27 @@ def main() -> None:
     args = parse_args()
     cfg = common.read_config(args, 'mmseg')
     inputs = common.find_files(args.input, (*common.IMAGES, *common.VIDEOS), 'image or video')
-    folder, targets, predictions = args.out_dir / 'vis', {}, {}
+    folder, results = args.out_dir / 'vis', {}
     for file in inputs:
         is_video = file.suffix.lower() in common.VIDEOS
-        targets[file] = folder / (f'{file.stem}.mp4' if is_video else file.name)
+        results[file] = [folder / (f'{file.stem}.mp4' if is_video else file.name)]
         if args.save_predictions and not is_video:
-            predictions[file] = args.out_dir / 'preds' / f'{file.stem}.png'
-    common.refuse_to_overwrite([*targets.values(), *predictions.values()], args.overwrite)
+            results[file].append(args.out_dir / 'preds' / f'{file.stem}.png')
+    common.refuse_to_overwrite(results, args.overwrite)
 
     inferencer = build_inferencer(cfg, args)
+    common.make_folders(results)
     inferencer.visualizer.alpha = args.opacity
     names = inferencer.model.dataset_meta['classes']
     draw = partial(segment, inferencer, with_names=args.names)
-    for result in (*targets.values(), *predictions.values()):
-        result.parent.mkdir(parents=True, exist_ok=True)
 
     def run(file: Path) -> str:
-        target = targets[file]
+        target, *predictions = results[file]
         if file.suffix.lower() in common.VIDEOS:
             return f'{target}: {segment_video(file, target, draw)}'
-        return f'{target}: {segment_image(file, target, draw, names, predictions.get(file))}'
+        return f'{target}: {segment_image(file, target, draw, names, predictions)}'
 
-    common.run_each(inputs, run, 'inputs')
+    common.run_each(results, run, 'inputs')
 
 
 if __name__ == '__main__':

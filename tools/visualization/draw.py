@@ -11,12 +11,10 @@ Example:
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mmengine
 import numpy as np
 import torch
 from matplotlib import font_manager
@@ -27,6 +25,8 @@ from mmengine.visualization import Visualizer
 from PIL import Image, ImageDraw, ImageFont
 
 import uniformer_mm  # noqa: F401  registers what the config asks for
+from uniformer_mm import cli
+from uniformer_mm.checkpoints.plain import load_plain_pickle
 
 GAP, THIN_GAP = 12, 4
 RIGHT, WRONG = '#2e7d4f', '#c8322b'
@@ -93,6 +93,18 @@ def save_grid(
 def enlarge(image: Image.Image, height: int, resample: int = Image.Resampling.LANCZOS) -> Any:
     """The pixels of an image resized to ``height``, with its aspect."""
     return np.array(image.resize((round(image.width * height / image.height), height), resample))
+
+
+def read_predictions(path: Path) -> list[dict]:
+    """What a dump holds, which runs no code.
+
+    Raises:
+        UserError: If it is damaged, or no dump.
+    """
+    samples = load_plain_pickle(path)
+    if not samples or not isinstance(samples, list) or not all(type(s) is dict for s in samples):
+        raise cli.UserError(f'{path} holds no predictions: expected a dump of tools/test.py.')
+    return samples
 
 
 def build_visualizer(cfg: Config, **look: Any) -> tuple[Visualizer, dict]:
@@ -264,25 +276,31 @@ def main() -> None:
     parser.add_argument('--classes', type=Path, help='file with the name of a class in each line')
     parser.add_argument('--first-row', type=Path, help='picture of the first row alone to write')
     args = parser.parse_args()
-    for file in filter(None, (args.config, args.predictions, args.classes)):
-        if not Path(file).is_file():
-            sys.exit(f'error: there is no file {file}')
-    cfg = Config.fromfile(args.config)
+    for file in filter(None, (args.predictions, args.classes)):
+        if not file.is_file():
+            raise cli.UserError(f'There is no file {file}.')
+    cfg, _ = cli.load_config(args.config)
     if cfg.get('default_scope') not in KINDS:
-        sys.exit(f'error: {args.config} is for none of {", ".join(KINDS)}')
+        raise cli.UserError(f'{args.config} is for none of {", ".join(KINDS)}.')
     read, number, height = KINDS[cfg.default_scope]
     args.number, args.height = args.number or number, args.height or height
     args.classes = args.classes and args.classes.read_text().splitlines()
     DefaultScope.get_instance('draw', scope_name=cfg.default_scope)
-    samples = mmengine.load(str(args.predictions))
-    tiles, title = list(read(cfg, samples, args)), ''
-    if 'pred_label' in samples[0]:
-        right = sum(int(s['gt_label']) == int(s['pred_label']) for s in samples)
-        title = f'{right} of {len(samples)} right ({100 * right / len(samples):.1f} %)'
+    samples = read_predictions(args.predictions)
+    try:
+        tiles, title = list(read(cfg, samples, args)), ''
+        if 'pred_label' in samples[0]:
+            right = sum(int(s['gt_label']) == int(s['pred_label']) for s in samples)
+            title = f'{right} of {len(samples)} right ({100 * right / len(samples):.1f} %)'
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise cli.UserError(
+            f'{args.predictions} does not fit {args.config}, or is damaged '
+            f'({type(error).__name__}: {error}): expected what tools/test.py --dump wrote with it.'
+        ) from error
     save_grid(tiles, args.out, args.width, title)
     if args.first_row:
         save_grid(tiles, args.first_row, args.width, max_rows=1)
 
 
 if __name__ == '__main__':
-    main()
+    cli.run_tool(main)

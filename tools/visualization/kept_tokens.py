@@ -81,8 +81,8 @@ def main() -> None:
     args = parse_args()
     cfg = common.read_config(args, 'mmpretrain')
     images = common.find_files(args.input)
-    results = {path: args.out_dir / f'{path.stem}.png' for path in images}
-    common.refuse_to_overwrite(results.values(), args.overwrite)
+    results = {path: [args.out_dir / f'{path.stem}.png'] for path in images}
+    common.refuse_to_overwrite(results, args.overwrite)
 
     model = cli.build_trained(cfg, args.checkpoint, args.device)
     if not isinstance(model.backbone, uniformer_mm.UniFormerLight):
@@ -90,6 +90,7 @@ def main() -> None:
             f'{args.config} has the backbone {type(model.backbone).__name__}, which keeps all '
             'tokens: give a config with uniformer_mm.UniFormerLight.'
         )
+    common.make_folders(results)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         pipeline = Compose(cfg.test_dataloader.dataset.pipeline[1:])  # behind LoadImageFromFile
 
@@ -99,10 +100,11 @@ def main() -> None:
         batch = model.data_preprocessor(dict(inputs=[inputs]))['inputs']
         masks = kept_tokens(model.backbone, batch)
         tiles = [Tile(draw(picture, mask), name, 'black') for name, mask in masks.items()]
-        save_grid(tiles, results[path], args.width)
-        return f'{path} -> {results[path]}'
+        (picture,) = results[path]
+        save_grid(tiles, picture, args.width)
+        return f'{path} -> {picture}'
 
-    common.run_each(images, run)
+    common.run_each(results, run)
 
 
 if __name__ == '__main__':

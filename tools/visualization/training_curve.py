@@ -21,11 +21,21 @@ GREY = '#8c8c8c'
 
 
 def read_scalars(work_dir: Path) -> tuple[list[dict], list[dict]]:
-    """Training and validation records of a run; a resumed run replaces what it repeats."""
+    """Training and validation records of a run; a resumed run replaces what it repeats.
+
+    Lines that are no records, as a killed run leaves them, are counted on standard error.
+    """
     train, val = {}, {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for record in map(json.loads, file.read_text().splitlines()):
-            (train if 'loss' in record else val)[record['step']] = record
+        broken = 0
+        for line in file.read_text(errors='replace').splitlines():
+            try:
+                record = json.loads(line)
+                (train if 'loss' in record else val)[record['step'] + 0] = record
+            except (ValueError, TypeError, KeyError):
+                broken += 1
+        if broken:
+            print(f'{file}: {broken} lines are no records, and are left out', file=sys.stderr)
     return [train[step] for step in sorted(train)], [val[step] for step in sorted(val)]
 
 

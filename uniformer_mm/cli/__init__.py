@@ -19,8 +19,9 @@ from .files import (
     resume_after_restart,
     set_resume,
 )
+from .images import add_image_checks
 from .libraries import LIBRARIES, Library, library_of, task_forward
-from .messages import run_tool
+from .messages import debugging, run_tool
 from .runtime import (
     build_runner,
     build_trained,
@@ -38,12 +39,14 @@ __all__ = [
     'UserError',
     'add_common_arguments',
     'add_dump',
+    'add_image_checks',
     'add_options',
     'build_runner',
     'build_trained',
     'check_data',
     'check_optimizer',
     'check_work_dir',
+    'debugging',
     'how_to_go_on',
     'is_first_process',
     'library_of',

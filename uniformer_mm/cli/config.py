@@ -129,7 +129,12 @@ def load_config(
 def _check_config_path(path: str) -> None:
     file = Path(path)
     if file.is_file():
-        return
+        if file.suffix == '.py':
+            return
+        raise UserError(
+            f'{path} is no Python file. Configs are programs (SECURITY.md); one in YAML or JSON '
+            'looks like data and can run code as well: write it as Python.'
+        )
     if file.is_dir():
         raise UserError(f'{path} is a folder; expected a config file.')
     folder = file.parent

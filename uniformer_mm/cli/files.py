@@ -10,14 +10,17 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+import yaml
 from mmengine.config import Config, ConfigDict
 
 from uniformer_mm.checkpoints import check_meta, load_file, local_path
+from uniformer_mm.checkpoints.plain import load_plain_pickle
 from uniformer_mm.errors import UserError
 
 from .runtime import LOADERS
 
 RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
+_NOT_PLAIN = ('.pkl', '.pickle', '.yaml', '.yml')
 
 
 def _is_local(path: str) -> bool:
@@ -196,27 +199,28 @@ def is_first_process(launcher: str) -> bool:
 
 
 def check_data(cfg: Config, splits: tuple[str, ...]) -> None:
-    """See that the data folders and the detections file of the config exist.
+    """See that the data folders and the detections file exist, and that no file can run code.
 
     Args:
         cfg: The config.
         splits: Those of train, val, test that will be used.
 
     Raises:
-        UserError: At the first folder or file that does not exist.
+        UserError: At the first folder or file that does not exist, or is more than data.
     """
     for split in splits:
         loader = cfg.get(LOADERS[split])
-        for dataset in _datasets(loader.dataset if loader else None):
+        for dataset in datasets_of(loader.dataset if loader else None):
             for path in _data_folders(dataset):
                 if _is_local(path) and not Path(path).exists():
                     raise UserError(_missing_data(split, path))
+            _check_plain(dataset)
             boxes = dataset.get('bbox_file')
             if boxes and _is_local(boxes) and not Path(boxes).is_file():
                 raise UserError(_missing_boxes(split, boxes))
 
 
-def _datasets(node: Any) -> Iterator[dict]:
+def datasets_of(node: Any) -> Iterator[dict]:
     """The datasets inside wrappers such as RepeatDataset and ConcatDataset."""
     if not isinstance(node, dict):
         return
@@ -224,7 +228,25 @@ def _datasets(node: Any) -> Iterator[dict]:
     if not inner:
         yield node
     for child in inner:
-        yield from _datasets(child)
+        yield from datasets_of(child)
+
+
+def _check_plain(dataset: dict) -> None:
+    """See that annotations in files of pickle or YAML hold data only: libraries would run more."""
+    for name in dataset.values():
+        if not isinstance(name, str) or not name.endswith(_NOT_PLAIN):
+            continue
+        for path in {Path(name), Path(dataset.get('data_root') or '', name)}:
+            if not path.is_file():
+                continue
+            if path.suffix in ('.pkl', '.pickle'):
+                load_plain_pickle(path)
+                continue
+            try:
+                yaml.safe_load(path.read_bytes())
+            except (yaml.YAMLError, ValueError) as error:
+                reason = ' '.join(str(error).split())
+                raise UserError(f'{path} cannot be read as plain data: {reason}') from error
 
 
 def _data_folders(dataset: dict) -> Iterator[str]:

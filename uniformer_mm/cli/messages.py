@@ -23,6 +23,11 @@ from uniformer_mm.errors import UserError
 _DEBUG = 'UNIFORMER_MM_DEBUG'
 
 
+def debugging() -> bool:
+    """Whether tracebacks are wanted beside the messages."""
+    return os.environ.get(_DEBUG, '0') not in ('', '0')
+
+
 def run_tool(main: Callable[[], None]) -> None:
     """Run the main function of a tool; what the user can mend ends in one message, exit status 1.
 
@@ -42,7 +47,7 @@ def run_tool(main: Callable[[], None]) -> None:
         message = lost or explain(error)
         if message is None:
             raise
-        if os.environ.get(_DEBUG, '0') not in ('', '0'):
+        if debugging():
             traceback.print_exc()
         rank = os.environ.get('RANK', '0')
         where = '' if rank == '0' else f'[rank {rank}] '

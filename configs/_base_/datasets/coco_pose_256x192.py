@@ -3,6 +3,8 @@
 # mmpose's inferencers read these two from the config itself.
 dataset_type = 'CocoDataset'
 data_mode = 'topdown'
+# The same, with annotations and detections that are checked as they are read.
+checked_type = 'uniformer_mm.CheckedPoseDataset'
 
 codec = dict(type='MSRAHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 
@@ -40,7 +42,7 @@ train_dataloader = dict(
     persistent_workers=False,  # EpochSeedHook seeds the workers when they start
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type=dataset_type,
+        type=checked_type,
         data_root='data/coco/',
         data_mode=data_mode,
         ann_file='annotations/person_keypoints_train2017.json',
@@ -55,7 +57,7 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type=dataset_type,
+        type=checked_type,
         data_root='data/coco/',
         data_mode=data_mode,
         ann_file='annotations/person_keypoints_val2017.json',
@@ -68,6 +70,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type='CocoMetric', ann_file='data/coco/annotations/person_keypoints_val2017.json'
+    type='uniformer_mm.CheckedPoseMetric',
+    ann_file='data/coco/annotations/person_keypoints_val2017.json',
 )
 test_evaluator = val_evaluator

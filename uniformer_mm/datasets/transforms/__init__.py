@@ -1,4 +1,5 @@
 from .clip_sampling import DenseClipSample, SampleFramesV0
+from .image_check import CheckImageFile
 from .pose_augment import ClippedNormalScaleRotation, RandomBBoxShift
 from .pyav import PyAVDecode, PyAVInit
 from .random_erasing import ClipRandomErasing, NormalizedRandomErasing
@@ -6,6 +7,7 @@ from .seg_maps import LoadLabelMap, ResizeToAtLeast
 from .video_rand_augment import VideoRandAugment
 
 __all__ = [
+    'CheckImageFile',
     'ClipRandomErasing',
     'ClippedNormalScaleRotation',
     'DenseClipSample',

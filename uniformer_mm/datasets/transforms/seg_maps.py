@@ -71,8 +71,16 @@ class LoadLabelMap(BaseTransform):
     def _read(self, results: dict) -> np.ndarray:
         """The numbers in the file, (H, W) uint8."""
         path = results['seg_map_path']
-        data = fileio.get(path, backend_args=self.backend_args)
-        label = mmcv.imfrombytes(data, flag='unchanged', backend=self.imdecode_backend)
+        try:
+            data = fileio.get(path, backend_args=self.backend_args)
+            label = mmcv.imfrombytes(data, flag='unchanged', backend=self.imdecode_backend)
+            if label is None or label.size == 0:
+                raise ValueError('no pixels')
+        except Exception as error:  # the decoders have exceptions of their own
+            raise UserError(
+                f'{path} cannot be read as a label map: missing, damaged, or no image '
+                f'({type(error).__name__}).'
+            ) from error
         if label.ndim == 3 and label.shape[2] == 1:
             label = label[..., 0]
         if label.ndim != 2:

@@ -68,7 +68,7 @@ class LoadTokenLabel(BaseTransform):
         if not isinstance(label, Tensor) or not label.is_floating_point():
             kind = label.dtype if isinstance(label, Tensor) else type(label).__name__
             raise UserError(f'{path} holds {kind}: expected a float tensor.')
-        if label.ndim != 4 or len(label) != 2:
+        if label.ndim != 4 or len(label) != 2 or label.numel() == 0:
             raise UserError(
                 f'{path} holds a tensor {tuple(label.shape)}: expected (2, k, H, W), the scores '
                 'and numbers of the k likeliest classes of each of H x W cells.'

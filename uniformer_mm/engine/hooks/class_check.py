@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-import mmengine
+from mmengine import fileio
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -47,9 +48,8 @@ class ClassCheckHook(Hook):
         if is_coco and len(dataset.cat_ids) == len(classes) and annotated <= set(dataset.cat_ids):
             return []  # no need to read half a gigabyte again
 
-        categories = mmengine.load(dataset.ann_file, backend_args=dataset.backend_args)[
-            'categories'
-        ]
+        text = fileio.get_text(dataset.ann_file, backend_args=dataset.backend_args)
+        categories = json.loads(text)['categories']
         names = {category['id']: category['name'] for category in categories}
         if undefined := sorted(annotated - set(names)):
             raise UserError(
