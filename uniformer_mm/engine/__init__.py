@@ -5,6 +5,7 @@ from .hooks import (
     EpochSeedHook,
     FiniteLossHook,
     IterSyncBuffersHook,
+    LabelCheckHook,
     VideoDataHook,
 )
 from .schedules import EpochCosineLR, WarmupCosineLR
@@ -17,6 +18,7 @@ __all__ = [
     'EpochSeedHook',
     'FiniteLossHook',
     'IterSyncBuffersHook',
+    'LabelCheckHook',
     'VideoDataHook',
     'WarmupCosineLR',
 ]

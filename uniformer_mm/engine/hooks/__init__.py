@@ -2,6 +2,7 @@ from .checkpoint_guard import CheckpointGuardHook
 from .class_check import ClassCheckHook
 from .epoch_seed import EpochSeedHook
 from .finite_loss import FiniteLossHook
+from .label_check import LabelCheckHook
 from .sync_buffers import IterSyncBuffersHook
 from .video_data import VideoDataHook
 
@@ -11,5 +12,6 @@ __all__ = [
     'EpochSeedHook',
     'FiniteLossHook',
     'IterSyncBuffersHook',
+    'LabelCheckHook',
     'VideoDataHook',
 ]
