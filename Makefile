@@ -25,7 +25,7 @@ cls full: ; @requirements/sync.sh $@
 endif
 
 DEMOS := demo-det demo-seg demo-pose demo-video demo-all
-.PHONY: help setup cls full check-env demo $(DEMOS) test test-fast lint format tables lock wheel clean distclean
+.PHONY: help setup cls full check-env demo $(DEMOS) test test-fast faults lint format tables lock wheel clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test: lint ## run ruff and all tests, in two processes
 
 test-fast: full ## run the tests that are not marked slow
 	$(PYTEST) -m 'not slow'
+
+faults: full ## hurt hundreds of runs and print the table of outcomes (hours)
+	OMP_NUM_THREADS=1 "$(PY)" tests/faults/table.py
 
 lint: full ## run ruff, changing nothing
 	"$(PY)" -m ruff check .

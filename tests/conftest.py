@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import runpy
 import subprocess
 import sys
@@ -53,11 +52,10 @@ def golden_video() -> dict:
 @pytest.fixture(scope='session')
 def run_tool() -> Callable[..., subprocess.CompletedProcess]:
     """Run a script of the checkout in a process of its own: ``run_tool('tools/train.py', ...)``."""
+    from forked import run_forked
 
     def run(script: str, *args: object, **kwargs) -> subprocess.CompletedProcess:
-        env = {**os.environ, 'PYTHONPATH': str(REPO), **kwargs.pop('env', {})}
-        command = [sys.executable, str(REPO / script), *map(str, args)]
-        return subprocess.run(command, capture_output=True, text=True, env=env, **kwargs)
+        return run_forked(REPO / script, *args, **kwargs)
 
     return run
 

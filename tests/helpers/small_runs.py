@@ -83,12 +83,23 @@ def _shrink_pose(cfg: Config, by: int) -> None:
 
 
 def shrink_model(cfg: Config) -> None:
-    """A backbone with every kind of block, and heads of segmentors, with few channels."""
+    """A backbone with every kind of block, and heads that fit it, with few channels."""
     model = cfg.model
     model.backbone.update(depths=(1, 1, 4, 1), embed_dims=DIMS, head_dim=16, init_cfg=None)
     if 'roi_head' in model:
         model.backbone.with_cp = (0, 0, 4, 0)
-        model.neck.in_channels = DIMS
+        model.neck.update(in_channels=DIMS, out_channels=32)
+        model.rpn_head.update(in_channels=32, feat_channels=32)
+        roi_head = model.roi_head
+        for extractor in (roi_head.bbox_roi_extractor, roi_head.mask_roi_extractor):
+            extractor.out_channels = 32
+        for head in _as_list(roi_head.bbox_head):
+            head.update(in_channels=32, fc_out_channels=32)
+            if 'conv_out_channels' in head:
+                head.conv_out_channels = 32
+        roi_head.mask_head.update(in_channels=32, conv_out_channels=32)
+    elif 'codec' in cfg:
+        model.head.in_channels = DIMS[-1]
     elif 'neck' in model:
         model.neck.update(in_channels=DIMS, out_channels=16)
         model.decode_head.update(in_channels=[16] * 4, channels=16)
