@@ -28,11 +28,14 @@ TABLE = Path(__file__).with_suffix('.txt')
 TIMEOUT = 300
 
 # Config, data set, samples of training and validation, options of its own.
-ROUND = ('train_dataloader.sampler.round_to=2', 'val_evaluator.topk=(1,)')
-PLAIN = ('model.backbone.init_cfg=None', 'train_dataloader.batch_size=4')
+ROUND = ('train_dataloader.sampler.round_to=2',)
+PLAIN = (
+    *('train_dataloader.batch_size=4', 'val_dataloader.batch_size=1'),
+    'model.backbone.init_cfg=None',
+)
 RUNS = {
     'cls': ('uniformer-mini_1xb32_digits', 'imagenet', 10, ROUND),
-    'light': ('uniformer-light-mini_1xb32_digits', 'imagenet', 10, ROUND),
+    'light': ('uniformer-light-mini_1xb32_digits', 'imagenet', 10, ()),
     'det': ('mask-rcnn_uniformer-mini-h_fpn_coco-digits', 'coco', 4, PLAIN),
     'seg': ('uniformer-mini-g_fpn_ade20k-digits', 'ade', 4, PLAIN),
     'pose': ('td-hm_uniformer-mini_coco-people', 'pose', 1, PLAIN),
