@@ -297,7 +297,11 @@ def test_bfloat16_autocast_is_finite(network, options) -> None:
         (UniFormer, dict(out_indices=3), 'out_indices must be increasing stage numbers'),
         (UniFormer, dict(final_norm='False'), "final_norm must be True or False; got 'False'"),
         (UniFormer, dict(layer_scale_stages=(1, 4)), r'layer_scale_stages must be one of 0, 1, 2'),
-        (UniFormer, dict(drop_path_rate=1.5), r'drop_path_rate must be a number in \[0, 1\); got 1.5'),
+        (
+            UniFormer,
+            dict(drop_path_rate=1.5),
+            r'drop_path_rate must be a number in \[0, 1\)',
+        ),
         (UniFormer, dict(split=True), 'need UniFormer3D'),
         (UniFormer, dict(std=True), 'need UniFormer3D'),
         (UniFormer3D, dict(stage_types='LLG'), 'stage_types must have 4 entries'),

@@ -164,7 +164,7 @@ def load_config(
     if library.extra:
         _check_library(path, library)
 
-    _check_keys(path, cfg)
+    check_keys(path, cfg)
     warnings = near_misses(cfg, options or {})
     try:
         cfg.merge_from_dict(options or {})
@@ -249,7 +249,7 @@ def _near(key: str, known: set[str]) -> str | None:
     return next(iter(turned or difflib.get_close_matches(key, known, 1, 0.85)), None)
 
 
-def _check_keys(path: str, cfg: Config) -> None:
+def check_keys(path: str, cfg: Config) -> None:
     """See that no key of a config file is nearly one that a run reads.
 
     Any other key is a variable of the user's, and so is one that the file uses or that has a known

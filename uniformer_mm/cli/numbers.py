@@ -24,6 +24,7 @@ _COUNT_OR_NONE = Kind('a positive integer, or -1', lambda x: x > 0 or x == -1, w
 _BELOW_ONE = Kind('a number below 1', lambda x: x < 1)
 _AT_MOST_ONE = Kind('a number of at most 1', lambda x: x <= 1)
 _LENGTH = Kind('a positive number, or -1', lambda x: x > 0 or x == -1)
+_WHOLE = Kind('a positive whole number', lambda x: x > 0 and x == int(x))
 _SEED = Kind('an integer from 0 to 2**32 - 1', lambda x: 0 <= x < 2**32, whole=True)
 
 # Dotted keys, as regular expressions for their ends, and what stands there. None may stand
@@ -36,7 +37,7 @@ _RULES = tuple(
         (r'\w+_dataloader\.num_workers', NATURAL),
         (r'\w+_dataloader\.timeout', NOT_NEGATIVE),
         (r'auto_scale_lr\.base_batch_size', COUNT),
-        (r'train_cfg\.(max_epochs|max_iters|val_interval)', COUNT),
+        (r'train_cfg\.(max_epochs|max_iters|val_interval)', _WHOLE),
         (r'randomness\.seed', _SEED),
         (r'optim_wrapper\.accumulative_counts', COUNT),
         (r'clip_grad\.(max_norm|clip_value)', POSITIVE),
@@ -49,11 +50,15 @@ _RULES = tuple(
         (r'(default|custom)_hooks\.\w+\.(interval|max_keep_ckpts)', _COUNT_OR_NONE),
         (r'log_processor\.window_size', COUNT),
         (r'\w+_evaluator(\.\d+)?\.topk', COUNT),
-        (r'model\.(.+\.)?(num_classes|(in_|out_|feat_)?channels)', COUNT),
+        (
+            r'(model|data_preprocessor)\.(?!backbone)(.+\.)?(num_classes|(in_|out_|feat_)?channels)',
+            COUNT,
+        ),
         (r'model\.(.+\.)?loss_weight', NOT_NEGATIVE),
         (r'model\.(.+\.)?(label_smooth_val|label_smooth_eps)', RATE),
         (r'model\.(.+\.)?dropout_ratio', _BELOW_ONE),
         (r'augments(\.\d+)?\.alpha', POSITIVE),
+        (r'model\.train_cfg\.probs', SHARE),
         (r'data_preprocessor\.(bgr_)?mean', NUMBER),
         (r'data_preprocessor\.(bgr_)?std', POSITIVE),
         (r'(pos|neg)_iou_thr|iou_threshold|pos_fraction', SHARE),
