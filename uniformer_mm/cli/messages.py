@@ -129,7 +129,8 @@ def _is_early(error: BaseException) -> bool:
         scores = [v for k, v in runner.message_hub.log_scalars.items() if k.startswith(split)]
         return all(len(score.data[0]) <= 1 for score in scores)  # hooks come behind the first
     started = next((h.start_iter for h in runner.hooks if isinstance(h, IterTimerHook)), 0)
-    return runner.iter == started
+    loop = runner._train_loop  # that of the property builds it
+    return not isinstance(loop, BaseLoop) or loop.iter == started
 
 
 def _frames(error: BaseException, function: Callable) -> Iterator[FrameType]:
