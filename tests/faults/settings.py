@@ -68,7 +68,8 @@ class Trial(NamedTuple):
             return set(re.findall(r'\w+(?= ?=)', self.option))
         key = self.option.partition('=')[0]
         entry, _, last = key.rpartition('.')
-        return {entry or key, *({last} - {'type'})}
+        holder = entry.rpartition('.')[2]
+        return {entry or key, *({last} - {'type'}), *({holder} if '_' in holder else ())}
 
 
 def trials() -> Iterator[Trial]:

@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import re
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -36,6 +37,11 @@ _OTHER_KEYS = (
 )
 
 _RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
+_DICTS = {
+    *('train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'val_cfg', 'test_cfg'),
+    *('model', 'data_preprocessor', 'optim_wrapper', 'auto_scale_lr', 'default_hooks', 'env_cfg'),
+    *('log_processor', 'visualizer', 'randomness'),
+}
 # Entries without a type, of which nobody refuses a key that does not exist.
 _UNTYPED = {
     '': _RUNNER_KEYS,
@@ -170,6 +176,9 @@ def load_config(
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f'--cfg-options: {error.args[0]}') from error
+    for key in _DICTS & cfg.keys():
+        if not isinstance(cfg[key], dict | NoneType):
+            raise UserError(f'{key} must be a dict; got {cfg[key]!r}.')
     check_numbers(cfg)
     library.prepare(cfg)
     return cfg, warnings

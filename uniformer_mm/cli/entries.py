@@ -14,8 +14,29 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, TRANSFORMS, Registry
 from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 
+_KEYS = inspect.signature(Runner.__init__).parameters
 # Functions that make something of an entry, and their variable that holds it.
 _MAKERS = {Registry.build.__code__: 'cfg', Runner.build_dataloader.__code__: 'dataloader'}
+# Those that deal with one entry alone.
+_PARTS = {
+    method.__code__: key
+    for method, key in (
+        (Runner.setup_env, 'env_cfg'),
+        (Runner.set_randomness, 'randomness'),
+        (Runner.build_logger, 'log_level'),
+        (Runner.build_log_processor, 'log_processor'),
+        (Runner.build_visualizer, 'visualizer'),
+        (Runner.build_model, 'model'),
+        (Runner.build_train_loop, 'train_cfg'),
+        (Runner.build_val_loop, 'val_cfg'),
+        (Runner.build_test_loop, 'test_cfg'),
+        (Runner.scale_lr, 'auto_scale_lr'),
+        (Runner.build_optim_wrapper, 'optim_wrapper'),
+        (Runner.build_param_scheduler, 'param_scheduler'),
+        (Runner.register_default_hooks, 'default_hooks'),
+        (Runner.register_custom_hooks, 'custom_hooks'),
+    )
+}
 _PLACE = re.compile(r'File "(.+?)", line (\d+)')
 
 
@@ -30,7 +51,8 @@ def entry_of(error: BaseException, worker: str = '') -> str | None:
     cfg = next((c for f in frames if isinstance(c := f.f_locals.get('cfg'), Config)), None)
     if cfg is None:
         return None
-    nodes = list(_nodes(cfg._cfg_dict, ''))
+    # Other keys are the variables of a file, of which copies may stand in the entries.
+    nodes = list(_nodes({key: cfg[key] for key in cfg if key in _KEYS}, ''))
     return _built(frames, nodes) or _ran(frames, nodes, cfg.get('default_scope'), worker)
 
 
@@ -52,6 +74,7 @@ def _built(frames: list[FrameType], nodes: list[tuple[str, dict]]) -> str | None
     """
     found = None
     for frame in frames:
+        found = _PARTS.get(frame.f_code, found)
         made = frame.f_locals.get(_MAKERS.get(frame.f_code, ''))
         if not isinstance(made, dict):
             continue

@@ -73,7 +73,7 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         check(COUNT, T_max=T_max)
         check(NATURAL, warmup=warmup, lag=lag)
         check(NOT_NEGATIVE, warmup_lr=warmup_lr, eta_min=eta_min)
-        check_flags(after_warmup=after_warmup)
+        check_flags(after_warmup=after_warmup, by_epoch=by_epoch)
         if warmup >= T_max:
             raise ValueError(f'warmup must be in [0, T_max={T_max}), got {warmup}')
         self.T_max = T_max
