@@ -1,5 +1,6 @@
 """Config preparations of the tools."""
 
+import argparse
 import json
 import os
 import time
@@ -118,6 +119,74 @@ def test_unusable_configs(config):
         config.write_text(text)
         with pytest.raises(UserError, match=message):
             cli.load_config(str(config))
+
+
+def test_misspelt_keys_of_a_file(config):
+    for line, found, meant in (
+        ('train_dataloder = dict(batch_size=2)', 'train_dataloder', 'train_dataloader'),
+        ('resmue = True', 'resmue', 'resume'),
+        ('auto_scale_lr = dict(base_batchsize=2)', 'auto_scale_lr.base_batchsize', 'base_batch'),
+    ):
+        config.write_text(f'{CONFIG}{line}\n')
+        with pytest.raises(UserError, match=f'nothing reads {found}. Did you mean .*{meant}'):
+            cli.load_config(str(config))
+    for line in (
+        'val_dataloader2 = dict(batch_size=2)',
+        'my_train_cfg = 1',
+        'test_pipeline = []',
+        'train_dataloder = dict(batch_size=2)\ntrain_dataloader = dict(train_dataloder)',
+    ):
+        config.write_text(f'{CONFIG}{line}\n')
+        assert cli.load_config(str(config))[1] == []
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'expected'),
+    [
+        ('train_dataloader.batch_size', 0, 'a positive integer'),
+        ('auto_scale_lr.base_batch_size', -8, 'a positive integer'),
+        ('optim_wrapper.clip_grad.max_norm', -1, 'a positive number'),
+        ('optim_wrapper.optimizer.lr', float('nan'), 'a positive number'),
+        ('model.head.decoder.sigma', -2.0, 'a positive number'),
+        ('optim_wrapper.paramwise_cfg.custom_keys.norm.decay_mult', -1, 'a number of at least 0'),
+        ('default_hooks.checkpoint.interval', 0, 'a positive integer, or -1'),
+        ('param_scheduler', [dict(T_max=True)], 'a positive number'),
+    ],
+)
+def test_numbers_that_no_run_can_mean(config, key, value, expected):
+    with pytest.raises(UserError, match=rf'^{key}(\.0\.T_max)? must be {expected}; got'):
+        cli.load_config(str(config), {key: value})
+    cli.load_config(str(config), {key: None})
+
+
+@pytest.mark.parametrize(
+    ('text', 'value'),
+    [
+        ('/my data/of 2026/a', '/my data/of 2026/a'),
+        ('/data (old)/x  y', '/data (old)/x  y'),
+        ('"/my data/a"', '/my data/a'),
+        (' 0.1 ', 0.1),
+        ('[/my data/a, /b c]', ['/my data/a', '/b c']),
+        ('1, 2 ,x y', [1, 2, 'x y']),
+        ('[ (1, 2.5) , [a b, True], None ]', [(1, 2.5), ['a b', True], None]),
+        ('(8,)', (8,)),
+        ('a=b c', 'a=b c'),
+    ],
+)
+def test_spaces_of_options(text, value):
+    parser = argparse.ArgumentParser()
+    cli.add_options(parser)
+    args = parser.parse_args(['--cfg-options', 'first=1', f'key={text}'])
+    assert args.cfg_options == {'first': 1, 'key': value}
+
+
+@pytest.mark.parametrize('text', ['key=[1,2', '=3', 'key'])
+def test_malformed_options(text, capsys):
+    parser = argparse.ArgumentParser()
+    cli.add_options(parser)
+    with pytest.raises(SystemExit, match='^2$'):
+        parser.parse_args(['--cfg-options', text])
+    assert '--cfg-options' in capsys.readouterr().err
 
 
 def test_preparations_of_the_libraries_own_tools(config):

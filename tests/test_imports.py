@@ -11,7 +11,7 @@ import uniformer_mm
 ROOT = Path(uniformer_mm.__file__).parent
 # From low to high. A module imports from its own layer and those below it.
 LAYERS = (
-    {'version', 'errors', 'files', 'architectures', 'compat', 'registry'},
+    {'version', 'errors', 'arguments', 'files', 'architectures', 'compat', 'registry'},
     {'checkpoints'},
     {'models'},
     {'datasets', 'engine', 'analysis', 'visualization'},

@@ -9,6 +9,22 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from uniformer_mm.arguments import (
+    COUNT,
+    NATURAL,
+    NOT_NEGATIVE,
+    ODD,
+    ODD_OR_NONE,
+    PART,
+    POSITIVE,
+    SHARE,
+    check,
+    check_choice,
+    check_each,
+    check_flags,
+    check_size,
+)
+
 NUM_STAGES = 4
 EMBED_TYPES = ('patch', 'conv')
 BLOCK_TYPES = ('L', 'G')
@@ -198,25 +214,6 @@ DUAL_ARCHS: Mapping[str, DualArch] = {
 }
 
 
-def check_choice(argument: str, value: object, allowed: Sequence[object]) -> None:
-    """Raise ValueError unless ``value`` is one of ``allowed``."""
-    if value not in allowed:
-        options = ', '.join(map(repr, allowed))
-        raise ValueError(f'{argument} must be one of {options}; got {value!r}')
-
-
-def check_rate(argument: str, value: float) -> None:
-    """Raise ValueError unless ``value`` is a rate that drops less than everything."""
-    if not 0 <= value < 1:
-        raise ValueError(f'{argument} must lie in [0, 1); got {value!r}')
-
-
-def _check_kernel(argument: str, size: int, smallest: int) -> None:
-    if size < smallest or (size and size % 2 == 0):
-        absent = '' if smallest else ', or 0 for none'
-        raise ValueError(f'{argument} must be an odd number{absent}; got {size!r}')
-
-
 def _merge(
     arch: str | Mapping[str, Any],
     overrides: Mapping[str, Any],
@@ -235,7 +232,7 @@ def _merge(
     if isinstance(arch, str):
         check_choice('arch', arch, list(zoo))
         resolved = zoo[arch]._replace(**overrides)
-    else:
+    elif isinstance(arch, Mapping):
         merged = {**arch, **overrides}
         needed = [name for name in kind._fields if name not in kind._field_defaults]
         missing, unknown = set(needed) - merged.keys(), merged.keys() - set(kind._fields)
@@ -246,11 +243,19 @@ def _merge(
                 f'{sorted(unknown)}'
             )
         resolved = kind(**merged)
+    else:
+        raise ValueError(f'arch must be a name or a dict of fields; got {arch!r}')
     for name in per_stage:
-        values = tuple(getattr(resolved, name))
-        if len(values) != NUM_STAGES:
+        values = getattr(resolved, name)
+        if not isinstance(values, Sequence) or len(values) != NUM_STAGES:
             raise ValueError(f'{name} must have {NUM_STAGES} entries; got {values!r}')
-        resolved = resolved._replace(**{name: values})
+        resolved = resolved._replace(**{name: tuple(values)})
+    check_each(COUNT, depths=resolved.depths, embed_dims=resolved.embed_dims)
+    check(COUNT, head_dim=resolved.head_dim, in_channels=resolved.in_channels)
+    check(POSITIVE, mlp_ratio=resolved.mlp_ratio)
+    if min(resolved.embed_dims) * resolved.mlp_ratio < 1:
+        raise ValueError(f'mlp_ratio must leave a channel; got {resolved.mlp_ratio!r}')
+    check(ODD_OR_NONE, pos_kernel_size=resolved.pos_kernel_size)
     return resolved
 
 
@@ -274,24 +279,16 @@ def resolve_arch(
     for name, allowed in (('embed_types', EMBED_TYPES), ('stage_types', BLOCK_TYPES)):
         for value in getattr(resolved, name):
             check_choice(f'every entry of {name}', value, allowed)
+    check_each(NATURAL, layer_scale_stages=resolved.layer_scale_stages)
     for stage in resolved.layer_scale_stages:
         check_choice('every entry of layer_scale_stages', stage, range(NUM_STAGES))
-    if not 0 < resolved.keep_ratio <= 1:
-        raise ValueError(f'keep_ratio must lie in (0, 1]; got {resolved.keep_ratio!r}')
-    if not 0 <= resolved.trade_off <= 1:
-        raise ValueError(f'trade_off must lie in [0, 1]; got {resolved.trade_off!r}')
-    _check_kernel('local_kernel_size', resolved.local_kernel_size, smallest=1)
-    _check_kernel('pos_kernel_size', resolved.pos_kernel_size, smallest=0)
+    check(NOT_NEGATIVE, layer_scale_init_value=resolved.layer_scale_init_value)
+    check(POSITIVE, patch_norm_eps=resolved.patch_norm_eps)
+    check(PART, keep_ratio=resolved.keep_ratio)
+    check(SHARE, trade_off=resolved.trade_off)
+    check(ODD, local_kernel_size=resolved.local_kernel_size)
+    check_flags(split=resolved.split, std=resolved.std, light=resolved.light)
     return resolved
-
-
-def check_size(argument: str, size: Any) -> None:
-    """Raise ValueError unless ``size`` is three positive integers."""
-    is_triple = isinstance(size, Sequence) and len(size) == 3
-    if not is_triple or not all(isinstance(n, int) and n > 0 for n in size):
-        raise ValueError(
-            f'{argument} must be (frames, height, width), positive integers; got {size!r}'
-        )
 
 
 def resolve_dual_arch(
@@ -305,7 +302,7 @@ def resolve_dual_arch(
     per_stage = ('depths', 'embed_dims', 'temporal_pooling', 'attention', *sizes)
     resolved = _merge(arch, overrides, zoo, owner, per_stage)
     for pattern in resolved.attention:
-        if not pattern or set(pattern) - set(BLOCK_TYPES):
+        if not isinstance(pattern, str) or not pattern or set(pattern) - set(BLOCK_TYPES):
             raise ValueError(
                 f"every entry of attention must be made of the letters 'L' and 'G'; got {pattern!r}"
             )
@@ -313,12 +310,6 @@ def resolve_dual_arch(
         for size in getattr(resolved, name):
             if size is not None or name == 'window_sizes':
                 check_size(f'every entry of {name}', size)
-    for rate in resolved.temporal_pooling:
-        if not isinstance(rate, int) or rate < 1:
-            raise ValueError(
-                'temporal_pooling must hold positive integers; got '
-                f'{tuple(resolved.temporal_pooling)!r}'
-            )
+    check_each(COUNT, temporal_pooling=resolved.temporal_pooling)
     check_choice('down_sampling', resolved.down_sampling, DOWN_SAMPLINGS)
-    _check_kernel('pos_kernel_size', resolved.pos_kernel_size, smallest=0)
     return resolved

@@ -30,6 +30,8 @@ from torch import nn
 
 from uniformer_mm import cli
 from uniformer_mm.checkpoints import RELEASED, resolve
+from uniformer_mm.cli.config import check_keys
+from uniformer_mm.cli.numbers import check_numbers
 from uniformer_mm.registry import MODELS
 
 RECIPES = [
@@ -93,6 +95,13 @@ def test_recipe(path) -> None:
         key: (found[key], recipe[key]) for key in recipe if not is_same(found[key], recipe[key])
     }
     assert not wrong, '(found, stated)'
+
+
+@every_leaf
+def test_settings_are_those_that_a_run_can_mean(path) -> None:
+    cfg = read_config(path)
+    check_keys(path.name, cfg)
+    check_numbers(cfg)
 
 
 def test_initial_weights_can_be_fetched() -> None:

@@ -97,7 +97,7 @@ def test_v0_training_is_that_of_mmaction() -> None:
 
 @pytest.mark.parametrize('sampler', [DenseClipSample, SampleFramesV0])
 def test_impossible_samplers(sampler) -> None:
-    with pytest.raises(ValueError, match='must be at least 1, got 8, 0, 1'):
+    with pytest.raises(ValueError, match='frame_interval must be a positive integer; got 0'):
         sampler(8, 0)
     with pytest.raises(ValueError, match='the video has no frames'):
         sample(sampler(8), 0)

@@ -260,8 +260,13 @@ def test_nothing_can_be_read(videos) -> None:
         ('', {}, UserError, r'list\.csv lists no video'),
         ('0.mp4 0\ntwo words.mp4 1\n', dict(delimiter=' '), UserError, 'line in another format'),
         ('0.mp4,0\n0.mp4,one\n', {}, UserError, r'list\.csv has a line in another format'),
-        ('0.mp4,0\n', dict(on_error='ignore'), ValueError, "must be 'raise' or 'skip'"),
-        ('0.mp4,0\n', dict(num_repeats=0), ValueError, 'num_repeats must be at least 1'),
+        (
+            '0.mp4,0\n',
+            dict(on_error='ignore'),
+            ValueError,
+            "must be one of 'raise', 'skip'",
+        ),
+        ('0.mp4,0\n', dict(num_repeats=0), ValueError, 'num_repeats must be a positive integer'),
         ('0.mp4,0\n', dict(pipeline=TRAIN_STEPS), ValueError, 'decodes nothing: VideoRandAug'),
     ],
 )

@@ -102,9 +102,9 @@ def test_image_is_left_alone_if_no_rectangle_fits() -> None:
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(prob=1.5), 'prob must be in'),
-        (dict(area_range=(0.5, 0.2)), 'area_range must be ascending'),
-        (dict(aspect_range=(0.0, 1.0)), 'aspect_range must be ascending'),
+        (dict(prob=1.5), 'prob must be a number in'),
+        (dict(area_range=(0.5, 0.2)), 'area_range must be two numbers, ascending'),
+        (dict(aspect_range=(0.0, 1.0)), 'aspect_range must be a list, each entry a positive'),
         ({}, 'the image has 1 channels, mean and std have 3'),
     ],
 )

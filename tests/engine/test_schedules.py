@@ -101,8 +101,8 @@ def test_state_dict_continues_the_curve() -> None:
     ('kwargs', 'message'),
     [
         (dict(T_max=5, warmup=5), r'warmup must be in \[0, T_max=5\), got 5'),
-        (dict(T_max=5, warmup=-1), 'warmup must be in'),
-        (dict(T_max=5, lag=-1), 'lag must be 0 or more, got -1'),
+        (dict(T_max=5, warmup=-1), 'warmup must be an integer of at least 0'),
+        (dict(T_max=5, lag=-1), 'lag must be an integer of at least 0; got -1'),
     ],
 )
 def test_impossible_arguments(kwargs: dict, message: str) -> None:
@@ -178,7 +178,7 @@ def test_values_of_dualformer() -> None:
     ('kwargs', 'message'),
     [
         (dict(T_max=4, epoch_length=3, warmup=4), r'warmup must be in \[0, T_max=4\), got 4'),
-        (dict(T_max=4, epoch_length=0), 'epoch_length must be at least 1, got 0'),
+        (dict(T_max=4, epoch_length=0), 'epoch_length must be a positive integer; got 0'),
     ],
 )
 def test_impossible_epoch_cosines(kwargs, message) -> None:

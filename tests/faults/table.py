@@ -22,7 +22,7 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.with_name('helpers')), str(HERE)]
 CAMPAIGNS = tuple(sorted(p.stem for p in HERE.glob('*.py') if p.stem not in ('__init__', 'table')))
-VERDICTS = ('fine', 'one line', 'traceback', 'crash', 'harm')
+VERDICTS = ('fine', 'one line', 'vague', 'traceback', 'crash', 'harm')
 GOOD = VERDICTS[:2]
 
 
@@ -33,8 +33,8 @@ class Outcome(NamedTuple):
         campaign: Name of the module.
         trial: What was done.
         verdict: ``fine``: survived, or rightly accepted; ``one line``: refused in one clear line;
-            ``traceback``; ``crash``: ended by a signal; ``harm``: accepted to harm, lost something
-            or hung.
+            ``vague``: in one that does not name what to mend; ``traceback``; ``crash``: ended by a
+            signal; ``harm``: accepted to harm, lost something or hung.
         detail: What it said.
     """
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 NO_WORKERS = ('train_dataloader.num_workers=0', 'default_hooks.checkpoint.max_keep_ckpts=2')
 
@@ -97,11 +99,31 @@ TRAIN_ERRORS = {
     ),
     'illegal value': (
         ['--cfg-options', 'model.backbone.stage3_style=windows'],
-        'stage3_style',
+        'cannot be built: model.backbone: ValueError: stage3_style must be one of',
     ),
     'no argument of the constructor': (
         ['--cfg-options', 'model.backbone.colour=red'],
         'colour',
+    ),
+    'step of a pipeline': (
+        ['--cfg-options', 'train_dataloader.dataset.pipeline.1.interpolations=cubic'],
+        'cannot be built: train_dataloader.dataset.pipeline.1: TypeError: ',
+    ),
+    'argument of a loader': (
+        ['--cfg-options', 'val_dataloader.batchsize=3'],
+        'cannot start: val_dataloader: TypeError: ',
+    ),
+    'label outside the head': (
+        ['--cfg-options', 'model.head.num_classes=3', *NO_WORKERS],
+        'model.head.num_classes=3 allows 0 to 2',
+    ),
+    'channels of the first iteration': (
+        ['--cfg-options', 'model.head.in_channels=65', *NO_WORKERS],
+        'cannot start: model.head: RuntimeError: ',
+    ),
+    'step of a pipeline in a worker': (
+        ['--cfg-options', 'train_dataloader.dataset.pipeline.1.backend=pil'],
+        'cannot start: train_dataloader.dataset.pipeline.1: ValueError: ',
     ),
     'no data': (
         ['--cfg-options', 'train_dataloader.dataset.data_root=/nowhere/imagenet'],
@@ -127,6 +149,34 @@ def test_train_errors(args, expected, tiny_config, run_main, tmp_path, monkeypat
     assert str(message).startswith('error: ')
     assert expected in message
     assert 'Traceback' not in message
+
+
+@HOOKS.register_module()
+class FailingHook(Hook):
+    """Fails behind some iteration."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def after_train_iter(self, runner, *args, **kwargs) -> None:
+        if runner.iter == self.iteration:
+            raise RuntimeError('a fault of the program')
+
+
+@pytest.mark.slow
+def test_faults_behind_the_first_iteration_are_tracebacks(tiny_config, run_main, tmp_path):
+    config = tmp_path / 'config.py'
+    args = ('tools/train.py', config, '--cfg-options', *NO_WORKERS, '--work-dir')
+    for iteration in (0, 1):
+        hook = f"dict(type='FailingHook', iteration={iteration})"
+        config.write_text(f'_base_ = {str(tiny_config)!r}\ncustom_hooks = [{hook}]\n')
+        if iteration:
+            with pytest.raises(RuntimeError, match='a fault of the program'):
+                run_main(*args, tmp_path / 'late')
+        else:
+            message = run_main(*args, tmp_path / 'early')
+            assert 'cannot start: custom_hooks.0: RuntimeError: a fault of the program' in message
+            assert 'test_train_test.py:' in message
 
 
 def test_malformed_option(tiny_config, run_main, capsys):

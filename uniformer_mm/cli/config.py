@@ -7,7 +7,9 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import re
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -16,6 +18,7 @@ from mmengine.runner import Runner
 from uniformer_mm.errors import UserError
 
 from .libraries import LIBRARIES, Library, library_of
+from .numbers import check_numbers
 
 # Top-level keys that are read from the config somewhere and are no argument of the Runner.
 _OTHER_KEYS = (
@@ -33,17 +36,66 @@ _OTHER_KEYS = (
     'tta_pipeline',
 )
 
-_RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, *_OTHER_KEYS} - {'self', 'cfg'}
+_RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
+_DICTS = {
+    *('train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'val_cfg', 'test_cfg'),
+    *('model', 'data_preprocessor', 'optim_wrapper', 'auto_scale_lr', 'default_hooks', 'env_cfg'),
+    *('log_processor', 'visualizer', 'randomness'),
+}
+# Entries without a type, of which nobody refuses a key that does not exist.
+_UNTYPED = {
+    '': _RUNNER_KEYS,
+    'auto_scale_lr': {'base_batch_size', 'enable'},
+    'env_cfg': {'cudnn_benchmark', 'dist_cfg', 'mp_cfg', 'resource_limit'},
+    'optim_wrapper.paramwise_cfg': {
+        *('custom_keys', 'lr_mult', 'decay_mult', 'bias_lr_mult', 'bias_decay_mult'),
+        *('norm_decay_mult', 'flat_decay_mult', 'dwconv_decay_mult', 'dcn_offset_lr_mult'),
+        *('bypass_duplicate', 'decay_rate', 'decay_type', 'layer_decay_rate', 'num_layers'),
+    },
+}
 
 
 class OptionAction(DictAction):
-    """``--cfg-options`` that reports a malformed option as an error of the command line."""
+    """``--cfg-options`` that keeps the spaces of values and reports malformed options.
+
+    MMEngine removes all spaces, those of paths as well. Here only those go that stand at either end
+    of a value or of an entry of a list.
+    """
 
     def __call__(self, parser: argparse.ArgumentParser, namespace, values, option_string=None):
+        hidden = []
         for value in values:
-            if '=' not in value:
+            key, equals, text = value.partition('=')
+            if not equals or not key:
                 parser.error(f'{option_string}: expected KEY=VALUE, got {value!r}')
-        super().__call__(parser, namespace, values, option_string)
+            hidden.append(f'{key}={_hide_spaces(text)}')
+        before = getattr(namespace, self.dest, None) or {}
+        setattr(namespace, self.dest, {})
+        try:
+            super().__call__(parser, namespace, hidden, option_string)
+        except AssertionError as error:  # brackets that are not closed
+            parser.error(f'{option_string}: {_show_spaces(str(error))}')
+        setattr(namespace, self.dest, {**before, **_show_spaces(getattr(namespace, self.dest))})
+
+
+_HIDDEN = '\0'  # no argument of a program holds it
+
+
+def _hide_spaces(text: str) -> str:
+    """Put another character in place of the spaces that belong to a value."""
+    text = text.strip()
+    if ',' in text or text.startswith(('(', '[')):
+        text = re.sub(r'(?<=[\[(,]) +| +(?=[\]),])', '', text)
+    return text.replace(' ', _HIDDEN)
+
+
+def _show_spaces(node: Any) -> Any:
+    """Undo :func:`_hide_spaces` in a parsed value."""
+    if isinstance(node, dict):
+        return {key: _show_spaces(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return type(node)(map(_show_spaces, node))
+    return node.replace(_HIDDEN, ' ') if isinstance(node, str) else node
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +145,8 @@ def load_config(
         The config, and warnings about options that look misspelt.
 
     Raises:
-        UserError: If the file, the library it is written for or an entry of a list is missing.
+        UserError: If the file, the library it is written for or an entry of a list is missing, if
+            a key of the file looks misspelt, or a number is one that no run can mean.
     """
     _check_config_path(path)
     try:
@@ -117,11 +170,16 @@ def load_config(
     if library.extra:
         _check_library(path, library)
 
+    check_keys(path, cfg)
     warnings = near_misses(cfg, options or {})
     try:
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f'--cfg-options: {error.args[0]}') from error
+    for key in _DICTS & cfg.keys():
+        if not isinstance(cfg[key], dict | NoneType):
+            raise UserError(f'{key} must be a dict; got {cfg[key]!r}.')
+    check_numbers(cfg)
     library.prepare(cfg)
     return cfg, warnings
 
@@ -185,12 +243,48 @@ def near_misses(cfg: Config, options: dict[str, Any]) -> list[str]:
             elif key in node:
                 node = node[key]
             else:
-                # At the top level mmengine knows more keys than a config has.
-                known = {*node, *(() if depth else _RUNNER_KEYS)}
-                if key not in known and (close := difflib.get_close_matches(key, known, 1, 0.85)):
-                    best = '.'.join([*path[:depth], close[0], *path[depth + 1 :]])
+                # Of some entries more keys are known than a config has.
+                known = {*node, *_UNTYPED.get('.'.join(path[:depth]), ())}
+                known |= set() if depth else {*_OTHER_KEYS}
+                if close := _near(key, known):
+                    best = '.'.join([*path[:depth], close, *path[depth + 1 :]])
                     warnings.append(
                         f'--cfg-options {option} is new to the config. Did you mean {best}?'
                     )
                 break
     return warnings
+
+
+def _near(key: str, known: set[str]) -> str | None:
+    """Which known key another one closely resembles; None if it is known or unlike all."""
+    if key in known:
+        return None
+    turned = [name for name in known if sorted(name) == sorted(key)]  # letters that changed places
+    return next(iter(turned or difflib.get_close_matches(key, known, 1, 0.85)), None)
+
+
+def check_keys(path: str, cfg: Config) -> None:
+    """See that no key of a config file is nearly one that a run reads.
+
+    Any other key is a variable of the user's, and so is one that the file uses or that has a known
+    key as one of its words.
+
+    Raises:
+        UserError: Names the key and the one it resembles.
+    """
+    for part, known in _UNTYPED.items():
+        node: Any = cfg._cfg_dict
+        for name in filter(None, part.split('.')):
+            node = node.get(name) if isinstance(node, dict) else None
+        for key in node if isinstance(node, dict) else ():
+            close = _near(key, known)
+            if close is None or f'_{close}_' in re.sub(r'\d+$', '', f'_{key}') + '_':
+                continue
+            uses = len(re.findall(rf'\b{re.escape(key)}\b', cfg.text))
+            if uses > len(re.findall(rf'^{re.escape(key)}\s*=', cfg.text, re.MULTILINE)) > 0:
+                continue
+            full, best = (f'{part}.{name}' if part else name for name in (key, close))
+            raise UserError(
+                f'{path}: nothing reads {full}. Did you mean {best}? If it is a variable of your '
+                'own, give it a name that differs more.'
+            )

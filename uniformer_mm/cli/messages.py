@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -15,12 +16,17 @@ import cv2
 import torch
 import torch.distributed as dist
 from mmengine.dataset import BaseDataset
+from mmengine.hooks import IterTimerHook
 from mmengine.registry import Registry, build_from_cfg
+from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch._utils import ExceptionWrapper
 
 from uniformer_mm.errors import UserError
 
+from .entries import entry_of, place_of
+
 _DEBUG = 'UNIFORMER_MM_DEBUG'
+_LONGEST = 600  # characters of what another library says
 
 
 def debugging() -> bool:
@@ -77,19 +83,30 @@ def _lost_processes(error: BaseException) -> str | None:
 
 
 def explain(error: BaseException) -> str | None:
-    """The message for an error that the user can mend, or None for a fault of the program."""
+    """The message for an error that the user can mend, or None for a fault of the program.
+
+    Whatever is raised while a config is prepared and built, in the first iteration of training, or
+    before the first validation or test has scores is taken for a fault of the config: the message
+    has the entry that was being built or at work, as far as it can be told, what was said, and
+    where. Later errors are explained only if they are of a known kind.
+    """
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     kind = type(error)
     in_worker = any(_frames(error, ExceptionWrapper.reraise))
+    worker = text if in_worker else ''
     if in_worker:  # the same type, with the worker's traceback as text
         names = (f'\n{kind.__module__}.{kind.__qualname__}: ', f'\n{kind.__qualname__}: ')
         text = next((text.rpartition(n)[2] for n in names if n in text), text).strip()
-    debug = f'({_DEBUG}=1 shows where.)'
 
     if isinstance(error, UserError):
         return text
+    entry = entry_of(error, worker)
+    at = f'{entry}: ' if entry else ''
+    said = textwrap.shorten(text or _source(error), _LONGEST, placeholder=' ...')
+    said = f'{at}{kind.__name__}: {said}'
+    debug = f'({place_of(error, worker)}; {_DEBUG}=1 shows the traceback.)'
     if isinstance(error, FileNotFoundError):
-        return f'{text}. Check the paths in the config (data: docs/data.md).'
+        return f'{at}{text}. Check the paths in the config (data: docs/data.md).'
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return (
             'The GPU has not enough memory. Lower train_dataloader.batch_size (with '
@@ -100,7 +117,7 @@ def explain(error: BaseException) -> str | None:
         return f'{text}. What was written before is whole: make room, and go on with --resume.'
     *_, build = [None, *_frames(error, build_from_cfg)]  # the innermost
     if isinstance(error, KeyError) and build and build.f_locals.get('obj_cls', '') is None:
-        return explain_registry(build.f_locals['obj_type'], build.f_locals['registry'])
+        return explain_registry(build.f_locals['obj_type'], build.f_locals['registry'], entry)
     if any(_frames(error, BaseDataset._serialize_data)) and isinstance(error, ValueError):
         return (
             'A data set has no image left. Left out are images below filter_cfg.min_size and, with '
@@ -115,12 +132,36 @@ def explain(error: BaseException) -> str | None:
         hint = ''
         if isinstance(error, cv2.error):  # it names no file
             hint = '; find DATA -type f -empty lists files of 0 bytes'
-        return f'The data cannot be read: {kind.__name__}: {text}{hint} {debug}'
-    if build and isinstance(
-        error, TypeError | ValueError | AssertionError | KeyError | ImportError
-    ):
-        return f'The config cannot be built: {kind.__name__}: {text} {debug}'
+        return f'The data cannot be read: {said}{hint} {debug}'
+    if build:
+        return f'The config cannot be built: {said} {debug}'
+    if _is_early(error):
+        return f'The run cannot start: {said} {debug}'
     return None
+
+
+def _source(error: BaseException) -> str:
+    """The line of code that raised an error."""
+    return traceback.extract_tb(error.__traceback__)[-1].line or ''
+
+
+def _is_early(error: BaseException) -> bool:
+    """Whether a run failed before its first iteration, validation or test was over."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    modules = {frame.f_globals.get('__name__', '') for frame in frames} - {__name__}
+    if any(module.startswith(__package__) for module in modules):
+        return True  # one of the preparations, of which the last builds the runner
+    runner = next((r for f in frames if isinstance(r := f.f_locals.get('self'), Runner)), None)
+    if runner is None:
+        return False
+    loops = [loop for f in frames if isinstance(loop := f.f_locals.get('self'), BaseLoop)]
+    split = {ValLoop: 'val/', TestLoop: 'test/'}.get(type(loops[-1])) if loops else None
+    if split is not None:
+        scores = [v for k, v in runner.message_hub.log_scalars.items() if k.startswith(split)]
+        return all(len(score.data[0]) <= 1 for score in scores)  # hooks come behind the first
+    started = next((h.start_iter for h in runner.hooks if isinstance(h, IterTimerHook)), 0)
+    loop = runner._train_loop  # that of the property builds it
+    return not isinstance(loop, BaseLoop) or loop.iter == started
 
 
 def _frames(error: BaseException, function: Callable) -> Iterator[FrameType]:
@@ -130,8 +171,14 @@ def _frames(error: BaseException, function: Callable) -> Iterator[FrameType]:
             yield frame
 
 
-def explain_registry(name: str, registry: Registry) -> str:
-    """What to say about a type that is in no registry, with names that are."""
+def explain_registry(name: str, registry: Registry, entry: str | None = None) -> str:
+    """What to say about a type that is in no registry, with names that are.
+
+    Args:
+        name: The type.
+        registry: Where it was looked for.
+        entry: Key of the entry that asks for it, if it is known.
+    """
     root = registry
     while root.parent is not None:
         root = root.parent
@@ -144,4 +191,4 @@ def explain_registry(name: str, registry: Registry) -> str:
     names = [full for key in close for full in known[key]]
     names = [full for full in names if full.startswith(f'{scope}.')] or names
     hint = f' Did you mean {" or ".join(map(repr, names))}?' if names else ''
-    return f'The config asks for the type {name!r}, which no library provides.{hint}'
+    return f'{entry or "The config"} asks for the type {name!r}, which no library provides.{hint}'

@@ -166,7 +166,7 @@ def check_optimizer(cfg: Config) -> None:
     kind = cfg.optim_wrapper.get('optimizer', {}).get('type')
     with OPTIMIZERS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
         if isinstance(kind, str) and registry.get(kind) is None:
-            raise UserError(explain_registry(kind, registry))
+            raise UserError(explain_registry(kind, registry, 'optim_wrapper.optimizer'))
 
 
 def build_runner(cfg: Config, notes: Sequence[str] = (), warnings: Sequence[str] = ()) -> Runner:

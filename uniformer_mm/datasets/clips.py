@@ -14,6 +14,7 @@ import torch
 from mmaction.datasets import RawframeDataset, VideoDataset
 from mmengine.logging import print_log
 
+from uniformer_mm.arguments import COUNT, NATURAL, check, check_choice
 from uniformer_mm.errors import UserError
 from uniformer_mm.registry import DATASETS
 
@@ -37,8 +38,8 @@ class _ReadErrors:
     def __init__(
         self, *args: Any, on_error: str = 'raise', max_refetch: int = 20, **kwargs: Any
     ) -> None:
-        if on_error not in ('raise', 'skip'):
-            raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+        check_choice('on_error', on_error, ('raise', 'skip'))
+        check(NATURAL, max_refetch=max_refetch)
         self.on_error = on_error
         self._skipped_in_a_row = 0
         super().__init__(*args, max_refetch=max_refetch, **kwargs)
@@ -144,8 +145,7 @@ class _RepeatAug(_ReadErrors):
     """
 
     def __init__(self, *args: Any, num_repeats: int = 2, **kwargs: Any) -> None:
-        if num_repeats < 1:
-            raise ValueError(f'num_repeats must be at least 1, got {num_repeats}')
+        check(COUNT, num_repeats=num_repeats)
         self.num_repeats = num_repeats
         super().__init__(*args, **kwargs)
 

@@ -11,6 +11,8 @@ default_hooks = dict(
     ),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
     sync_buffers=dict(type='SyncBuffersHook'),
+    # Labels agree with the head, or nothing starts.
+    check_labels=dict(type='uniformer_mm.LabelCheckHook'),
     # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),

@@ -8,6 +8,7 @@ import torch
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
+from uniformer_mm.arguments import COUNT, check
 from uniformer_mm.registry import DATA_SAMPLERS
 
 
@@ -30,12 +31,14 @@ class DeiTRepeatAugSampler(Sampler[int]):
             own seed where the config has none.
 
     Raises:
-        ValueError: If the dataset is too small to give every rank a sample.
+        ValueError: If the dataset is too small to give every rank a sample, or a number is not a
+            positive integer.
     """
 
     def __init__(
         self, dataset: Sized, num_repeats: int = 3, round_to: int = 256, seed: int | None = 0
     ) -> None:
+        check(COUNT, num_repeats=num_repeats, round_to=round_to)
         self.rank, self.world_size = get_dist_info()
         self.dataset = dataset
         self.num_repeats = num_repeats

@@ -7,6 +7,7 @@ from abc import abstractmethod
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from uniformer_mm.arguments import COUNT, check, check_flags
 from uniformer_mm.registry import TRANSFORMS
 
 
@@ -24,11 +25,8 @@ class _ClipSampler(BaseTransform):
         num_clips: int = 1,
         test_mode: bool = False,
     ) -> None:
-        if min(clip_len, frame_interval, num_clips) < 1:
-            raise ValueError(
-                'clip_len, frame_interval and num_clips must be at least 1, got '
-                f'{clip_len}, {frame_interval}, {num_clips}'
-            )
+        check(COUNT, clip_len=clip_len, frame_interval=frame_interval, num_clips=num_clips)
+        check_flags(test_mode=test_mode)
         self.clip_len = clip_len
         self.frame_interval = frame_interval
         self.num_clips = num_clips
@@ -82,7 +80,7 @@ class DenseClipSample(_ClipSampler):
         test_mode (bool): Whether the clips are at fixed places. Defaults to False.
 
     Raises:
-        ValueError: If a number is below 1, or the video has no frames.
+        ValueError: If a number is no positive integer, or the video has no frames.
     """
 
     def choose(self, total_frames: int) -> np.ndarray:
@@ -113,7 +111,7 @@ class SampleFramesV0(_ClipSampler):
         test_mode (bool): Whether the clips are at fixed places. Defaults to False.
 
     Raises:
-        ValueError: If a number is below 1, or the video has no frames.
+        ValueError: If a number is no positive integer, or the video has no frames.
     """
 
     def choose(self, total_frames: int) -> np.ndarray:

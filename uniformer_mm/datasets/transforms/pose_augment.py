@@ -12,12 +12,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from uniformer_mm.arguments import NOT_NEGATIVE, RATE, SHARE, check
 from uniformer_mm.registry import TRANSFORMS
-
-
-def _check_prob(prob: float) -> None:
-    if not 0 <= prob <= 1:
-        raise ValueError(f'prob must be in [0, 1], got {prob}')
 
 
 @TRANSFORMS.register_module()
@@ -39,9 +35,8 @@ class RandomBBoxShift(BaseTransform):
     """
 
     def __init__(self, max_shift: float = 0.2, prob: float = 0.3) -> None:
-        _check_prob(prob)
-        if max_shift < 0:
-            raise ValueError(f'max_shift must not be negative, got {max_shift}')
+        check(SHARE, prob=prob)
+        check(NOT_NEGATIVE, max_shift=max_shift)
         self.max_shift = max_shift
         self.prob = prob
 
@@ -85,11 +80,9 @@ class ClippedNormalScaleRotation(BaseTransform):
     def __init__(
         self, scale_std: float = 0.5, rotation_std: float = 40.0, rotation_prob: float = 0.6
     ) -> None:
-        _check_prob(rotation_prob)
-        if not 0 <= scale_std < 1:
-            raise ValueError(f'scale_std must be in [0, 1), got {scale_std}')
-        if rotation_std < 0:
-            raise ValueError(f'rotation_std must not be negative, got {rotation_std}')
+        check(SHARE, rotation_prob=rotation_prob)
+        check(RATE, scale_std=scale_std)
+        check(NOT_NEGATIVE, rotation_std=rotation_std)
         self.scale_std = scale_std
         self.rotation_std = rotation_std
         self.rotation_prob = rotation_prob

@@ -9,6 +9,16 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from uniformer_mm.arguments import (
+    COUNT,
+    NUMBER,
+    PART,
+    POSITIVE,
+    SHARE,
+    check,
+    check_each,
+    check_range,
+)
 from uniformer_mm.registry import TRANSFORMS
 
 
@@ -50,12 +60,12 @@ class NormalizedRandomErasing(BaseTransform):
         aspect_range: tuple[float, float] = (0.3, 1 / 0.3),
         max_attempts: int = 10,
     ) -> None:
-        if not 0 <= prob <= 1:
-            raise ValueError(f'prob must be in [0, 1], got {prob}')
-        if not 0 < area_range[0] <= area_range[1] <= 1:
-            raise ValueError(f'area_range must be ascending and in (0, 1], got {area_range}')
-        if not 0 < aspect_range[0] <= aspect_range[1]:
-            raise ValueError(f'aspect_range must be ascending and positive, got {aspect_range}')
+        check(SHARE, prob=prob)
+        check_range(PART, area_range=area_range)
+        check_range(POSITIVE, aspect_range=aspect_range)
+        check(COUNT, max_attempts=max_attempts)
+        check_each(NUMBER, mean=mean)
+        check_each(POSITIVE, std=std)
         if len(mean) != len(std):
             raise ValueError(f'mean has {len(mean)} channels, std has {len(std)}')
         self.mean = np.asarray(mean, dtype=np.float32)

@@ -7,6 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine import fileio
 
+from uniformer_mm.arguments import COUNT, check
 from uniformer_mm.errors import UserError
 from uniformer_mm.registry import TRANSFORMS
 
@@ -40,6 +41,7 @@ class LoadLabelMap(BaseTransform):
     def __init__(
         self, num_classes: int, imdecode_backend: str = 'pillow', backend_args: dict | None = None
     ) -> None:
+        check(COUNT, num_classes=num_classes)
         self.num_classes = num_classes
         self.imdecode_backend = imdecode_backend
         self.backend_args = backend_args
@@ -132,6 +134,7 @@ class ResizeToAtLeast(BaseTransform):
     """
 
     def __init__(self, size: int) -> None:
+        check(COUNT, size=size)
         self.size = size
 
     def transform(self, results: dict) -> dict:

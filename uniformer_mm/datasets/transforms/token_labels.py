@@ -27,6 +27,7 @@ from mmpretrain.datasets.transforms import (
 )
 from torch import Tensor
 
+from uniformer_mm.arguments import COUNT, check
 from uniformer_mm.errors import UserError
 from uniformer_mm.registry import TRANSFORMS
 
@@ -45,6 +46,7 @@ class LoadTokenLabel(BaseTransform):
     """
 
     def __init__(self, num_classes: int) -> None:
+        check(COUNT, num_classes=num_classes)
         self.num_classes = num_classes
 
     def transform(self, results: dict) -> dict:

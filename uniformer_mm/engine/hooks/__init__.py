@@ -4,6 +4,7 @@ from .checkpoints import SafeCheckpointHook
 from .class_check import ClassCheckHook
 from .epoch_seed import EpochSeedHook
 from .finite_loss import FiniteLossHook
+from .label_check import LabelCheckHook
 from .missed_validation import MissedValidationHook
 from .preemption import PreemptionHook
 from .sync_buffers import IterSyncBuffersHook
@@ -22,5 +23,6 @@ __all__ = [
     'EpochSeedHook',
     'FiniteLossHook',
     'IterSyncBuffersHook',
+    'LabelCheckHook',
     'VideoDataHook',
 ]

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from uniformer_mm.arguments import NATURAL, check
 from uniformer_mm.errors import UserError
 from uniformer_mm.registry import HOOKS
 
@@ -29,6 +30,7 @@ class VideoDataHook(Hook):
     """
 
     def __init__(self, max_names: int = 10) -> None:
+        check(NATURAL, max_names=max_names)
         self.max_names = max_names
 
     def before_run(self, runner: Runner) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import INF, OptimizerType, _ParamScheduler
 
+from uniformer_mm.arguments import COUNT, NOT_NEGATIVE, SHARE, check
 from uniformer_mm.registry import PARAM_SCHEDULERS
 
 
@@ -35,7 +36,7 @@ class EpochCosineLR(LRSchedulerMixin, _ParamScheduler):
         verbose (bool): Whether to print every new value. Defaults to False.
 
     Raises:
-        ValueError: If ``warmup`` is not in ``[0, T_max)`` or ``epoch_length`` is not positive.
+        ValueError: If ``warmup`` is not in ``[0, T_max)``, or another value is illegal.
     """
 
     def __init__(
@@ -49,10 +50,11 @@ class EpochCosineLR(LRSchedulerMixin, _ParamScheduler):
         last_step: int = -1,
         verbose: bool = False,
     ) -> None:
-        if not 0 <= warmup < T_max:
+        check(COUNT, T_max=T_max, epoch_length=epoch_length)
+        check(NOT_NEGATIVE, warmup=warmup)
+        check(SHARE, start_factor=start_factor)
+        if warmup >= T_max:
             raise ValueError(f'warmup must be in [0, T_max={T_max}), got {warmup}')
-        if epoch_length < 1:
-            raise ValueError(f'epoch_length must be at least 1, got {epoch_length}')
         self.T_max = T_max
         self.epoch_length = epoch_length
         self.warmup = warmup

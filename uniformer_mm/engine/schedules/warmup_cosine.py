@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import INF, OptimizerType, _ParamScheduler
 
+from uniformer_mm.arguments import COUNT, NATURAL, NOT_NEGATIVE, check, check_flags
 from uniformer_mm.registry import PARAM_SCHEDULERS
 
 
@@ -52,7 +53,7 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         verbose (bool): Whether to print every new value. Defaults to False.
 
     Raises:
-        ValueError: If ``warmup`` is not in ``[0, T_max)`` or ``lag`` is negative.
+        ValueError: If ``warmup`` is not in ``[0, T_max)``, or another value is illegal.
     """
 
     def __init__(
@@ -69,10 +70,12 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         by_epoch: bool = True,
         verbose: bool = False,
     ) -> None:
-        if not 0 <= warmup < T_max:
+        check(COUNT, T_max=T_max)
+        check(NATURAL, warmup=warmup, lag=lag)
+        check(NOT_NEGATIVE, warmup_lr=warmup_lr, eta_min=eta_min)
+        check_flags(after_warmup=after_warmup, by_epoch=by_epoch)
+        if warmup >= T_max:
             raise ValueError(f'warmup must be in [0, T_max={T_max}), got {warmup}')
-        if lag < 0:
-            raise ValueError(f'lag must be 0 or more, got {lag}')
         self.T_max = T_max
         self.warmup = warmup
         self.warmup_lr = warmup_lr

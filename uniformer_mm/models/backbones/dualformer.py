@@ -24,13 +24,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from uniformer_mm.architectures import (
-    DUAL_ARCHS,
-    DualArch,
-    check_rate,
-    check_size,
-    resolve_dual_arch,
-)
+from uniformer_mm.architectures import DUAL_ARCHS, DualArch, resolve_dual_arch
+from uniformer_mm.arguments import RATE, check, check_flags, check_size
 from uniformer_mm.registry import MODELS
 
 from ..layers import (
@@ -109,7 +104,8 @@ class DualFormer(StagedBackbone):
     ) -> None:
         resolved = resolve_dual_arch(arch, overrides, self.arch_zoo, type(self).__name__)
         check_size('clip_size', clip_size)
-        check_rate('attn_drop_rate', attn_drop_rate)
+        check(RATE, attn_drop_rate=attn_drop_rate)
+        check_flags(fused_attn=fused_attn)
         super().__init__(
             resolved.depths,
             drop_rate=drop_rate,

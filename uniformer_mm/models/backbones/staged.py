@@ -12,7 +12,8 @@ from mmengine.model.weight_init import PretrainedInit
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from uniformer_mm.architectures import NUM_STAGES, check_choice, check_rate
+from uniformer_mm.architectures import NUM_STAGES
+from uniformer_mm.arguments import NATURAL, RATE, check, check_choice, check_flags
 from uniformer_mm.checkpoints import load_backbone
 
 from ..layers import checkpoint_block
@@ -27,7 +28,7 @@ def drop_path_ramp(rate: float, depths: Sequence[int]) -> list[list[float]]:
     Raises:
         ValueError: If the rate is not in [0, 1).
     """
-    check_rate('drop_path_rate', rate)
+    check(RATE, drop_path_rate=rate)
     last = max(sum(depths) - 1, 1)
     firsts = [sum(depths[:stage]) for stage in range(len(depths))]
     return [
@@ -77,7 +78,8 @@ class StagedBackbone(BaseModule):
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        check_rate('drop_rate', drop_rate)
+        check(RATE, drop_rate=drop_rate)
+        check_flags(final_norm=final_norm, norm_eval=norm_eval)
         super().__init__(init_cfg)
         self.out_indices = _check_out_indices(out_indices, final_norm)
         self.num_stages = self.out_indices[-1] + 1
@@ -241,7 +243,8 @@ class StagedBackbone(BaseModule):
 
 
 def _check_out_indices(out_indices: Sequence[int], final_norm: bool) -> tuple[int, ...]:
-    indices = tuple(out_indices)
+    stages = isinstance(out_indices, Sequence) and all(map(NATURAL.allows, out_indices))
+    indices = tuple(out_indices) if stages else ()
     if not indices or sorted(set(indices) & set(range(NUM_STAGES))) != list(indices):
         raise ValueError(
             f'out_indices must be increasing stage numbers from 0 to {NUM_STAGES - 1}; '
@@ -258,9 +261,10 @@ def _check_out_indices(out_indices: Sequence[int], final_norm: bool) -> tuple[in
 def _blocks_to_recompute(with_cp: bool | Sequence[int], depths: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(with_cp, bool):
         return depths if with_cp else (0,) * NUM_STAGES
-    counts = tuple(with_cp)
+    whole = isinstance(with_cp, Sequence) and all(map(NATURAL.allows, with_cp))
+    counts = tuple(with_cp) if whole else ()
     if len(counts) != NUM_STAGES or any(
-        not 0 <= count <= depth for count, depth in zip(counts, depths, strict=True)
+        count > depth for count, depth in zip(counts, depths, strict=True)
     ):
         raise ValueError(
             f'with_cp must be True, False or {NUM_STAGES} block counts within the depths '

@@ -21,7 +21,8 @@ from typing import Any
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
-from uniformer_mm.architectures import ARCHS, Arch, check_rate, resolve_arch
+from uniformer_mm.architectures import ARCHS, Arch, resolve_arch
+from uniformer_mm.arguments import RATE, check, check_flags
 from uniformer_mm.registry import MODELS
 
 from ..layers import (
@@ -117,7 +118,8 @@ class UniFormer(StagedBackbone):
     ) -> None:
         resolved = resolve_arch(arch, overrides, self.arch_zoo, type(self).__name__)
         self._check_arch(resolved)
-        check_rate('attn_drop_rate', attn_drop_rate)
+        check(RATE, attn_drop_rate=attn_drop_rate)
+        check_flags(fused_attn=fused_attn)
         super().__init__(
             resolved.depths,
             drop_rate=drop_rate,

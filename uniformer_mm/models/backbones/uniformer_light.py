@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from uniformer_mm.architectures import LIGHT_ARCHS, Arch
+from uniformer_mm.arguments import check_flags
 from uniformer_mm.registry import MODELS
 
 from ..layers import Ranking, ShrinkingBlock, pool_score
@@ -69,6 +70,7 @@ class UniFormerLight(UniFormer):
         with_cls_token: bool = False,
         **kwargs: Any,
     ) -> None:
+        check_flags(with_cls_token=with_cls_token)
         super().__init__(arch, light=True, **kwargs)
         if with_cls_token and self.num_stages <= LAST:
             raise ValueError(

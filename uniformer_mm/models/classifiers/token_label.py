@@ -12,6 +12,7 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from uniformer_mm.arguments import SHARE, check
 from uniformer_mm.registry import MODELS
 
 from ..batch_box import BatchBox
@@ -35,6 +36,9 @@ class TokenLabelClassifier(ImageClassifier):
         mix_prob (float): Chance that a batch is mixed. Defaults to 1.
         data_preprocessor (dict, optional): As in ``ImageClassifier``.
         init_cfg (dict, optional): Likewise.
+
+    Raises:
+        ValueError: If ``mix_prob`` is no probability.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class TokenLabelClassifier(ImageClassifier):
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
+        check(SHARE, mix_prob=mix_prob)
         super().__init__(
             backbone, head=head, data_preprocessor=data_preprocessor, init_cfg=init_cfg
         )

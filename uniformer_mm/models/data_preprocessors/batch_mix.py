@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from uniformer_mm.arguments import COUNT, POSITIVE, SHARE, check
 from uniformer_mm.registry import MODELS
 
 from ..batch_box import BatchBox
@@ -31,6 +32,9 @@ class BatchMixFlip:
         cutmix_prob (float): Chance that a mixed batch is cut; otherwise it is mixup. Defaults to
             0.5.
         prob (float): Chance that a batch is mixed. Defaults to 1.0.
+
+    Raises:
+        ValueError: If an argument has an illegal value.
     """
 
     def __init__(
@@ -41,6 +45,9 @@ class BatchMixFlip:
         cutmix_prob: float = 0.5,
         prob: float = 1.0,
     ) -> None:
+        check(COUNT, num_classes=num_classes)
+        check(POSITIVE, mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
+        check(SHARE, cutmix_prob=cutmix_prob, prob=prob)
         self.num_classes = num_classes
         self.mixup_alpha = mixup_alpha
         self.cutmix_alpha = cutmix_alpha

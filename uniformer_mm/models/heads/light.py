@@ -11,6 +11,7 @@ from mmpretrain.models import LinearClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from uniformer_mm.arguments import COUNT, check
 from uniformer_mm.registry import MODELS
 
 
@@ -28,6 +29,7 @@ class LightClsHead(LinearClsHead):
     """
 
     def __init__(self, num_classes: int, in_channels: int, **kwargs: Any) -> None:
+        check(COUNT, num_classes=num_classes, in_channels=in_channels)
         super().__init__(num_classes, in_channels, **kwargs)
         self.token_norm = nn.LayerNorm(in_channels)
         self.token_fc = nn.Linear(in_channels, num_classes)

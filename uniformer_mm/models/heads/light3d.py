@@ -11,6 +11,7 @@ from mmaction.models import I3DHead
 from mmengine.model import normal_init
 from torch import Tensor, nn
 
+from uniformer_mm.arguments import COUNT, check
 from uniformer_mm.registry import MODELS
 
 
@@ -25,6 +26,7 @@ class LightHead3D(I3DHead):
     """
 
     def __init__(self, num_classes: int, in_channels: int, **kwargs: Any) -> None:
+        check(COUNT, num_classes=num_classes, in_channels=in_channels)
         super().__init__(num_classes, in_channels, **kwargs)
         self.token_norm = nn.LayerNorm(in_channels)
         self.token_fc = nn.Linear(in_channels, num_classes)

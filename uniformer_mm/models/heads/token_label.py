@@ -12,6 +12,7 @@ from mmpretrain.models import LinearClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from uniformer_mm.arguments import COUNT, check
 from uniformer_mm.registry import MODELS
 
 from ..batch_box import BatchBox
@@ -43,6 +44,7 @@ class TokenLabelHead(LinearClsHead):
             type='TruncNormal', layer='Linear', std=0.02, bias=0.0
         ),
     ) -> None:
+        check(COUNT, num_classes=num_classes, in_channels=in_channels)
         super().__init__(num_classes, in_channels, loss=loss, init_cfg=init_cfg)
         self.aux_fc = nn.Linear(in_channels, num_classes)
         self.target = MODELS.build(target)

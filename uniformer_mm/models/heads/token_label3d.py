@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from uniformer_mm.arguments import COUNT, RATE, check
 from uniformer_mm.registry import MODELS
 
 from .float32 import Float32I3DHead
@@ -43,6 +44,8 @@ class TokenLabelHead3D(Float32I3DHead):
         dropout_ratio: float = 0.5,
         **kwargs: Any,
     ) -> None:
+        check(COUNT, num_classes=num_classes, in_channels=in_channels)
+        check(RATE, dropout_ratio=dropout_ratio)
         super().__init__(
             num_classes, in_channels, loss_cls=loss_cls, dropout_ratio=dropout_ratio, **kwargs
         )

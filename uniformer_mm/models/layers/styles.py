@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from uniformer_mm.architectures import check_choice
+from uniformer_mm.arguments import COUNT, check, check_choice
 
 STYLES = ('global', 'window', 'hybrid')
 
@@ -32,11 +32,9 @@ class Style:
     def __post_init__(self) -> None:
         check_choice('stage3_style', self.name, STYLES)
         check_choice('eval_stage3_style', self.eval_name, (None, *STYLES))
-        for argument in ('window_size', 'eval_window_size'):
-            size = getattr(self, argument)
-            absent = size is None and argument == 'eval_window_size'
-            if not absent and (not isinstance(size, int) or size < 1):
-                raise ValueError(f'{argument} must be a positive integer; got {size!r}')
+        check(COUNT, window_size=self.window_size)
+        if self.eval_window_size is not None:
+            check(COUNT, eval_window_size=self.eval_window_size)
         if self.eval_window_size is not None and self.names[1] == 'global':
             raise ValueError(
                 f"eval_window_size={self.eval_window_size} needs eval_stage3_style 'window' or "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from uniformer_mm.arguments import COUNT, NOT_NEGATIVE, check
 from uniformer_mm.registry import MODELS
 
 
@@ -23,9 +24,14 @@ class TeacherTokenLoss(nn.Module):
     Args:
         k (int): How many of the teacher's logits are kept. Defaults to 5.
         loss_weight (float): Weight of the loss. Defaults to 0.5.
+
+    Raises:
+        ValueError: If an argument has an illegal value.
     """
 
     def __init__(self, k: int = 5, loss_weight: float = 0.5) -> None:
+        check(COUNT, k=k)
+        check(NOT_NEGATIVE, loss_weight=loss_weight)
         super().__init__()
         self.k = k
         self.loss_weight = loss_weight

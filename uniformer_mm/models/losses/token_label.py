@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
+from uniformer_mm.arguments import NOT_NEGATIVE, RATE, check, check_flags
 from uniformer_mm.registry import MODELS
 
 from ..batch_box import BatchBox
@@ -31,9 +32,14 @@ class TokenLabelTarget:
         swap_axes (bool): As the original code does, take what is above and below the crop for what
             is left and right of it: tokens of any crop but one symmetric to the diagonal get the
             label of another place. False takes it from their own. Defaults to True.
+
+    Raises:
+        ValueError: If an argument has an illegal value.
     """
 
     def __init__(self, smoothing: float = 0.1, swap_axes: bool = True) -> None:
+        check(RATE, smoothing=smoothing)
+        check_flags(swap_axes=swap_axes)
         self.smoothing = smoothing
         self.swap_axes = swap_axes
 
@@ -91,11 +97,16 @@ class TokenLabelLoss(nn.Module):
         dense_weight (float): Weight of the tokens. Defaults to 1.
         ground_truth (bool): Blend the class of the image into the target that its map gives: half
             and half where the map agrees, otherwise with a weight of 0.1. Defaults to False.
+
+    Raises:
+        ValueError: If an argument has an illegal value.
     """
 
     def __init__(
         self, cls_weight: float = 1.0, dense_weight: float = 1.0, ground_truth: bool = False
     ) -> None:
+        check(NOT_NEGATIVE, cls_weight=cls_weight, dense_weight=dense_weight)
+        check_flags(ground_truth=ground_truth)
         super().__init__()
         self.cls_weight = cls_weight
         self.dense_weight = dense_weight
