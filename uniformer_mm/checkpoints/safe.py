@@ -196,7 +196,8 @@ class _Builder:
         if isinstance(container, dict):
             items = [(self(key), self(value)) for key, value in container.items()]
             container.clear()
-            dict.update(container, items)  # a Counter's own would count the items
+            for key, value in items:  # a Counter's update would count them
+                container[key] = value
             return
         values = [self(value) for value in container]
         container.clear()
