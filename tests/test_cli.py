@@ -245,30 +245,42 @@ def test_dump(scope, several):
 # --- where training starts ---
 
 
+def save_state(file, iteration, **other):
+    meta = {'epoch': iteration // 4, 'iter': iteration, 'seed': 11}
+    torch.save({'meta': meta, 'optimizer': {}, **other}, file)
+
+
 @pytest.fixture
 def work_dir(tmp_path):
-    """Two checkpoints; the newer one is cut short."""
-    for epoch in (1, 2):
-        file = tmp_path / f'epoch_{epoch}.pth'
-        torch.save({'meta': {'epoch': epoch, 'iter': 4 * epoch, 'seed': 11}}, file)
+    """Four checkpoints; the one furthest in training is cut short, the next the oldest file."""
+    names = ('epoch_1.pth', 'epoch_9.pth', 'epoch_10.pth', 'epoch_11.pth')
+    for age, name in enumerate(names):
+        file = tmp_path / name
+        save_state(file, 4 * int(name[6:-4]))
+        os.utime(file, (time.time() + (-9 if '10' in name else age),) * 2)
     file.write_bytes(file.read_bytes()[:300])
-    os.utime(file, (time.time() + 2,) * 2)
     return tmp_path
 
 
 @pytest.mark.parametrize(('argument', 'in_config'), [('auto', False), (None, True)])
-def test_auto_resume_takes_the_newest_whole_checkpoint(work_dir, argument, in_config):
+def test_auto_resume_goes_by_the_iteration_and_skips_damage(work_dir, argument, in_config):
     cfg = make(work_dir=str(work_dir), resume=in_config)
     skipped, note = cli.set_resume(cfg, argument)
-    assert 'epoch_2.pth' in skipped
-    assert 'epoch 1, iteration 4' in note
-    assert (cfg.resume, cfg.load_from) == (True, str(work_dir / 'epoch_1.pth'))
+    assert 'epoch_11.pth' in skipped
+    assert 'epoch 10, iteration 40' in note
+    assert (cfg.resume, cfg.load_from) == (True, str(work_dir / 'epoch_10.pth'))
     assert cfg.randomness.seed == 11
+
+    for name in ('iter_42.pth', 'preempted.pth'):
+        save_state(work_dir / name, 42)
+    cli.set_resume(cfg, 'auto')
+    assert cfg.load_from == str(work_dir / 'preempted.pth')
 
 
 def test_auto_resume_without_a_whole_checkpoint(work_dir):
-    (work_dir / 'epoch_1.pth').write_bytes(b'')
-    with pytest.raises(UserError, match='no checkpoint in .* can be read'):
+    for file in work_dir.glob('*.pth'):
+        file.write_bytes(b'')
+    with pytest.raises(UserError, match='has no checkpoint that training can go on from'):
         cli.set_resume(make(work_dir=str(work_dir)), 'auto')
     cfg = make(work_dir=str(work_dir / 'new'), load_from=None)
     (note,) = cli.set_resume(cfg, 'auto')
@@ -279,14 +291,28 @@ def test_auto_resume_without_a_whole_checkpoint(work_dir):
 def test_nothing_is_overwritten(work_dir, tmp_path_factory):
     cfg = make(work_dir=str(work_dir))
     other = tmp_path_factory.mktemp('other') / 'epoch_9.pth'
-    torch.save({'meta': {'epoch': 9}}, other)
+    save_state(other, 36)
     with pytest.raises(UserError, match='Choose another --work-dir'):
         cli.set_resume(cfg, str(other))
     for file in work_dir.glob('*.pth'):
         file.unlink()
-    (work_dir / 'best_accuracy_top1_epoch_1.pth').touch()
+    best = work_dir / 'best_accuracy_top1_epoch_1.pth'
+    torch.save({'meta': {'epoch': 1, 'iter': 4}, 'state_dict': {}}, best)
     with pytest.raises(UserError, match='best_accuracy'):
         cli.set_resume(cfg, None)
+    with pytest.raises(UserError, match='best_accuracy.* has only weights'):
+        cli.set_resume(cfg, 'auto')
+    with pytest.raises(UserError, match='no optimizer and no schedule'):
+        cli.set_resume(cfg, str(best))
+
+
+def test_unusable_work_dirs(tmp_path):
+    (tmp_path / 'file').touch()
+    for place in ('file', 'file/inside'):
+        with pytest.raises(UserError, match='cannot be written to: .*Choose another with --work-d'):
+            cli.check_work_dir(str(tmp_path / place))
+    cli.check_work_dir(str(tmp_path / 'new'))
+    assert list((tmp_path / 'new').iterdir()) == []
 
 
 # --- data ---

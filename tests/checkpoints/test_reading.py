@@ -10,6 +10,7 @@ from weight_layouts import LAYOUTS, assert_same, layouts, shifted, to_openmixup
 from uniformer_mm.checkpoints import (
     RELEASED,
     CheckpointError,
+    integrity,
     known_head_dim,
     local_path,
     parse_checkpoint,
@@ -189,7 +190,16 @@ class TestReleased:
         for _ in range(2):
             assert read_checkpoint(self.URL).source == self.URL
         assert fetched == [(self.URL, None)]
-        assert (tmp_path / 'hub/checkpoints/a.pth').exists()
+        twin = self.URL.replace('host', 'other')  # whose file has the same name
+        read_checkpoint(twin)
+        assert fetched[1:] == [(twin, None)]
+        assert len(list((tmp_path / 'hub/checkpoints').glob('*_a.pth'))) == 2
+
+    def test_hash_in_the_address(self, fetched):
+        """As PyTorch's hub writes it, and not a date."""
+        for name, digits in (('a-0123abcd', '0123abcd'), ('a-20240101', None)):
+            read_checkpoint(f'https://host.example/{name}.pth')
+            assert fetched[-1][1] == digits
 
     @pytest.mark.parametrize('answer', ['<html>Sign in</html>', OSError(), RuntimeError('hash')])
     def test_failure_leaves_nothing(self, tmp_path, fetched, answer):
@@ -198,9 +208,12 @@ class TestReleased:
             read_checkpoint(self.URL)
         assert not any((tmp_path / 'hub/checkpoints').iterdir())
 
-    def test_name_is_its_file(self, fetched):
+    def test_name_is_its_file(self, fetched, monkeypatch):
         """The name alone tells the URL, the hash and the head dimension."""
         name = 'top_down_256x192_global_small-d4a7fdac_20230724'
+        with pytest.raises(CheckpointError, match='begins with .* with d4a7fdac'):
+            read_checkpoint(name)  # checked again when it is there
+        monkeypatch.setattr(integrity, 'sha256_of', lambda path: 'd4a7fdac01')
         assert read_checkpoint(name).head_dim == 64
         assert fetched == [(RELEASED[name].url, 'd4a7fdac')]
 
@@ -270,11 +283,12 @@ class TestWriting:
         with pytest.raises(FileExistsError):
             save_checkpoint({'a': torch.zeros(1)}, path)
 
-        def fail(checkpoint, file):
-            file.write_bytes(b'half')
+        def fail(file, data):
+            with file.open('wb') as half:
+                half.write(data[:9])
             raise OSError('disk full')
 
-        monkeypatch.setattr(torch, 'save', fail)
+        monkeypatch.setattr(Path, 'write_bytes', fail)
         with pytest.raises(OSError, match='disk full'):
             save_checkpoint({}, path, force=True)
         assert torch.load(path)['a'] == 1

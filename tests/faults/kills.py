@@ -30,7 +30,8 @@ COMMON = (
 LOOPS = {
     'epoch': (f'train_cfg.max_epochs={EPOCHS}',),
     'iter': (
-        *('train_cfg._delete_=True', 'train_cfg.by_epoch=False', 'train_cfg.val_interval=3'),
+        *('train_cfg._delete_=True', 'train_cfg.type=uniformer_mm.ResumableIterBasedTrainLoop'),
+        'train_cfg.val_interval=3',
         *(f'train_cfg.max_iters={ITERATIONS}', 'train_dataloader.sampler.type=InfiniteSampler'),
         *('default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=3'),
         *('log_processor.by_epoch=False', 'default_hooks.logger.log_metric_by_epoch=False'),

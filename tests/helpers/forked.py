@@ -7,6 +7,7 @@ arguments, environment and folder of its own, what it prints, and its exit statu
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -57,6 +58,8 @@ class Forked:
         self.args = [str(script), *map(str, args)]
         self._out = tempfile.TemporaryDirectory()
         self._files = [Path(self._out.name) / name for name in ('stdout', 'stderr')]
+        for file in self._files:
+            file.touch()  # it may be killed before it prints anything
         env = {**os.environ, 'PYTHONPATH': str(REPO), **(env or {})}
         _start_server()
         target = (self.args, self._files, env, str(cwd or Path.cwd()))
@@ -89,6 +92,7 @@ class Forked:
 
 
 def _run(args: list[str], files: list[Path], env: dict[str, str], cwd: str) -> None:
+    gc.freeze()  # what the server has imported is no garbage
     os.setsid()
     for number, file in enumerate(files, start=1):
         with file.open('wb') as stream:

@@ -75,6 +75,17 @@ def test_to_mm_and_back(convert, official, tmp_path):
     load_backbone(UniFormer(ARCH), published)
 
 
+def test_safetensors(convert, official, tmp_path):
+    """There is no pickle in it; what the file says of itself is read again."""
+    mm, back = tmp_path / 'mm.safetensors', tmp_path / 'back.pth'
+    assert convert(official, mm, *HEAD_DIM)[0] == 0
+    assert convert(mm, back, '--to', 'official')[0] == 0  # with the head_dim of the file
+    expected, again = torch.load(official)['model'], torch.load(back)
+    assert_same(again['model'], expected)
+    assert again['meta']['head_dim'] == 16
+    assert convert(mm, back, '--to', 'official')[0] == 1
+
+
 def test_averaged_weights(convert, official, tmp_path):
     assert convert(official, tmp_path / 'a.pth', *HEAD_DIM, '--ema')[0] == 0
     written = torch.load(tmp_path / 'a.pth')

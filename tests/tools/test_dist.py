@@ -319,7 +319,8 @@ def test_srun_gets_the_tasks(repo_root, tmp_path):
     )
     tool = f'{repo_root}/tools/train.py'
     assert result.stdout.splitlines() == [
-        *('--partition=gpu', '--job-name=my job', '--gres=gpu:4', '--ntasks=4'),
+        *('--signal=USR1@90', '--partition=gpu', '--job-name=my job', '--gres=gpu:4'),
+        '--ntasks=4',
         *('--ntasks-per-node=4', '--cpus-per-task=5', '--kill-on-bad-exit=1'),
         *('--qos=high', '--mem=8G', 'python', '-u', tool, 'my config.py'),
         *('--work-dir', 'my work', '--launcher', 'slurm', '--amp'),
@@ -328,9 +329,22 @@ def test_srun_gets_the_tasks(repo_root, tmp_path):
     assert 'my work' not in run_script(repo_root, *run, '--amp', **env).stdout
 
 
-def fake_program(folder: Path, name: str) -> str:
-    """A program that prints its arguments, one a line."""
+def test_a_preempted_run_is_queued_again(repo_root, tmp_path):
+    fake_program(tmp_path, 'scontrol')
+    once = '[ -n "$SLURM_RESTART_COUNT" ] || exit 75'
+    fake_program(tmp_path, 'srun', f'echo "restart $SLURM_RESTART_COUNT"; {once}')
+    env = {'PATH': f'{tmp_path}{os.pathsep}{os.environ["PATH"]}', 'PYTHON': 'python'}
+    run = ('tools/slurm_train.sh', 'gpu', 'my job', 'my config.py')
+    assert run_script(repo_root, *run, **env).stdout.split('\n') == ['restart ', 'restart 1', '']
+    batch = run_script(repo_root, *run, **env, SLURM_JOB_ID='17')
+    assert batch.stdout.splitlines() == ['restart ', 'requeue', '17']
+    fake_program(tmp_path, 'srun', 'exit 3')
+    assert run_script(repo_root, *run, **env).returncode == 3
+
+
+def fake_program(folder: Path, name: str, script: str = 'printf "%s\\n" "$@"') -> str:
+    """A program that prints its arguments, one a line, or runs a script."""
     path = folder / name
-    path.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    path.write_text(f'#!/bin/sh\n{script}\n')
     path.chmod(0o755)
     return str(path)

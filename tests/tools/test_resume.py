@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import Forked
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +33,31 @@ def test_killed_run_continues_with_the_same_losses(
     expected = read_losses(whole)
     assert list(expected) == list(range(1, 25))
     assert read_losses(killed) == expected
+
+    # Asked to end: by a scheduler, all processes within an epoch, then by the user.
+    asked = tmp_path / 'asked'
+    run = wait_for('(train) [2][2/4]', repo_root, (*train, asked, '--seed', _seed_of(killed)))
+    os.killpg(run.pid, signal.SIGTERM)
+    stopped = run.wait(300)
+    assert stopped.returncode == 75, stopped.stderr
+    assert 'SIGTERM: the run is saved at epoch 1, iteration' in stopped.stdout
+    run = wait_for('(train) [4][1/4]', repo_root, (*train, asked, '--resume'))
+    run.kill(signal.SIGINT)
+    stopped = run.wait(300)
+    assert stopped.returncode == 130
+    assert stopped.stderr.splitlines()[-1].startswith('interrupted: go on with: python ')
+    assert stopped.stderr.endswith(f' {asked} --resume --resume\n')
+    assert run_cpu(*train, asked, '--resume').returncode == 0
+    assert read_losses(asked) == expected
+
+
+def wait_for(line: str, repo_root: Path, train: tuple) -> Forked:
+    """Start a training and wait until its log has this."""
+    run = Forked(repo_root / train[0], *train[1:], env={'CUDA_VISIBLE_DEVICES': ''})
+    while line not in run.output():
+        assert run.process.is_alive(), run.wait().stderr
+        time.sleep(0.02)
+    return run
 
 
 def test_killed_video_run_continues_with_the_same_losses(run_cpu, repo_root, read_losses, tmp_path):

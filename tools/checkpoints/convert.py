@@ -14,6 +14,7 @@ from uniformer_mm import __version__
 from uniformer_mm.architectures import ARCHS, DUAL_ARCHS, LIGHT_ARCHS
 from uniformer_mm.checkpoints import (
     CLASS_ORDERS,
+    SAFETENSORS,
     CheckpointError,
     Weights,
     describe_weights,
@@ -30,6 +31,7 @@ from uniformer_mm.registry import MODELS
 
 # What light networks and those of token labelling on clips have beside their linear head.
 TOKEN_HEAD = ('norm_cls.', 'head_cls.', 'token_linear.')
+DATASET_META = ('classes', 'palette')
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,7 +39,11 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('source', type=Path, help='file in any layout')
-    parser.add_argument('target', type=Path, help='file to write')
+    parser.add_argument(
+        'target',
+        type=Path,
+        help='file to write; a name that ends in .safetensors gives that format',
+    )
     parser.add_argument(
         '--to',
         choices=('mm', 'official'),
@@ -134,8 +140,9 @@ def prove(weights: Weights, network: dict[str, Any]) -> None:
 
 def dataset_meta_of(meta: dict) -> dict:
     """Classes and colours that a file names, as MMEngine writes them or as MMCV 1.x did."""
-    old = {key: meta[key.upper()] for key in ('classes', 'palette') if meta.get(key.upper())}
-    return meta.get('dataset_meta') or old
+    old = {key: meta[key.upper()] for key in DATASET_META if meta.get(key.upper())}
+    new = meta.get('dataset_meta')
+    return new if new and isinstance(new, dict) else old
 
 
 def convert(args: argparse.Namespace) -> Path:
@@ -173,7 +180,10 @@ def convert(args: argparse.Namespace) -> Path:
         'uniformer_mm_version': __version__,
     }
     if args.to == 'mm':
-        if dataset_meta := dataset_meta_of(weights.meta):
+        dataset_meta = dataset_meta_of(weights.meta)
+        if args.target.suffix == SAFETENSORS:  # which holds text, and of other entries not all is
+            dataset_meta = {k: dataset_meta[k] for k in DATASET_META if k in dataset_meta}
+        if dataset_meta:
             meta['dataset_meta'] = dataset_meta
         checkpoint = {'meta': meta, 'state_dict': to_mm(weights)}
     else:

@@ -19,12 +19,14 @@ from uniformer_mm.errors import CheckpointError
 
 from .class_orders import CLASS_ORDERS, class_order, known_class_order, reorder_head
 from .families import describe_weights
+from .integrity import sha256_of
 from .kernels import adapt_stem_weight, inflate_weight, resize_kernel
 from .loading import check_head_dim, load_backbone, load_model
 from .names import Differences
 from .reading import (
     SCHEME,
     check_file,
+    drop_program,
     load_file,
     local_path,
     parse_checkpoint,
@@ -34,12 +36,15 @@ from .reading import (
 )
 from .released import RELEASED, Released, known_head_dim
 from .safe import load_weights_only
+from .safe_tensors import SAFETENSORS
+from .training_state import check_meta
 from .weights import Weights
-from .writing import save_checkpoint, sha256_of, to_mm, to_official
+from .writing import save_checkpoint, to_mm, to_official
 
 __all__ = [
     'CLASS_ORDERS',
     'RELEASED',
+    'SAFETENSORS',
     'SCHEME',
     'CheckpointError',
     'Differences',
@@ -48,8 +53,10 @@ __all__ = [
     'adapt_stem_weight',
     'check_file',
     'check_head_dim',
+    'check_meta',
     'class_order',
     'describe_weights',
+    'drop_program',
     'inflate_weight',
     'known_class_order',
     'known_head_dim',

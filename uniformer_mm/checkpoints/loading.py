@@ -16,6 +16,7 @@ from .class_orders import known_class_order, reorder_head
 from .families import family_of
 from .families.common import Adapted, is_for_images
 from .families.common import adapt_stem as fit_stem
+from .integrity import check_values
 from .names import Differences, join_modules
 from .reading import parse_checkpoint, read_checkpoint
 from .weights import Weights
@@ -84,8 +85,8 @@ def load_backbone(
             Defaults to False, since a small one switches off what the file has learnt.
 
     Raises:
-        CheckpointError: If the file cannot be read, does not fit, or was trained with another
-            head dimension.
+        CheckpointError: If the file cannot be read, does not fit, holds numbers that are not
+            finite, or was trained with another head dimension.
     """
     weights = checkpoint
     if not isinstance(checkpoint, Weights):
@@ -120,6 +121,7 @@ def load_backbone(
         raise CheckpointError(
             f'{weights.source} does not fit this {type(backbone).__name__}.\n' + '\n'.join(lines)
         )
+    check_values(state, own, weights.source)
     backbone.load_state_dict(state)
 
     report = f'Loaded {loaded} backbone entries from {weights.source}{adapted}.'
@@ -229,7 +231,7 @@ def load_model(
             None, which leaves it as it is.
 
     Raises:
-        CheckpointError: Lists everything that does not fit.
+        CheckpointError: Lists everything that does not fit, or that cannot be trained weights.
     """
 
     def may_differ(key: str) -> bool:
@@ -251,8 +253,8 @@ def load_model(
     ignored |= {key for key in differences.unexpected if _STAGE_NORM.match(key)}
     for key in ignored:
         state.pop(key, None)
-        # EMAHook swaps the two dicts name by name.
-        checkpoint.get('ema_state_dict', {}).pop(f'module.{key}', None)
+        if isinstance(averaged := checkpoint.get('ema_state_dict'), dict):
+            averaged.pop(f'module.{key}', None)  # EMAHook swaps the two dicts name by name
     _load_whole(model, state, ignored, weights)
     if ignored:
         print_log(
@@ -296,6 +298,7 @@ def _load_whole(
     differences = Differences.between(own, state)
     error = ''
     if not differences.misshapen:
+        check_values(state, own, weights.source)
         try:
             missing, unexpected = model.load_state_dict(state, strict=False)
         except RuntimeError as mismatch:  # a shape that differs after renaming

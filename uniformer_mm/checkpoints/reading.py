@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import zipfile
@@ -18,9 +19,11 @@ from torch import Tensor
 from uniformer_mm.errors import CheckpointError
 
 from .families import uniformer
+from .integrity import check_hash, check_records
 from .names import replace_prefix, shorten, top_level_names
-from .released import find_released, url_of
-from .safe import load_weights_only
+from .released import find_released, hash_of, url_of
+from .safe import load_weights_only, torch_takes_names
+from .safe_tensors import is_safetensors, read_safetensors
 from .weights import CLASSIFIER_PREFIXES, MM_HEADS, Weights
 
 # MMEngine reads ``uniformer_mm://FILE`` with the reader of this module.
@@ -123,6 +126,8 @@ def check_file(path: str | os.PathLike) -> None:
         raise CheckpointError(f'{path} is empty: the download or the copy failed.')
     with path.open('rb') as file:
         start = file.read(512).lstrip()
+    if is_safetensors(path):
+        return  # the length with which it begins may be any letter
     if start.startswith(b'<'):
         raise CheckpointError(
             f'{path} is a web page, not a checkpoint. Large files of Google Drive and release '
@@ -130,8 +135,15 @@ def check_file(path: str | os.PathLike) -> None:
         )
     if start.startswith(b'version https://git-lfs'):
         raise CheckpointError(f'{path} is a Git LFS pointer, not the file: run "git lfs pull".')
-    if start.startswith(b'PK') and not zipfile.is_zipfile(path):
+    if start.startswith(b'PK') and not _has_directory(path):
         raise CheckpointError(f'{path} is truncated: download or copy it again.')
+
+
+def _has_directory(archive: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(archive)
+    except zipfile.BadZipFile:  # of several disks, it says
+        return False
 
 
 def resolve(checkpoint: str | os.PathLike) -> str:
@@ -161,31 +173,48 @@ def local_path(checkpoint: str | os.PathLike) -> Path | None:
 def through_safe_reader(checkpoint: str | os.PathLike) -> str:
     """The address under which MMEngine's loaders read a checkpoint with the reader of this module.
 
-    Paths and URLs that only MMEngine knows (``s3://``, ``open-mmlab://``) stay as they are.
+    Addresses that only MMEngine knows (``s3://``, ``open-mmlab://``) stay as they are.
+
+    Raises:
+        CheckpointError: If it is such an address, and this PyTorch would run code from the file.
     """
     source = str(checkpoint)
-    known = '://' not in source or source.startswith(('http://', 'https://'))
-    return f'{SCHEME}{source}' if known else source
+    if source.startswith(SCHEME):
+        return source
+    if '://' not in source or source.startswith(('http://', 'https://')):
+        return f'{SCHEME}{source}'
+    if not torch_takes_names():
+        raise CheckpointError(
+            f'{source} would be read by MMEngine, which before torch 2.6 runs code that is in the '
+            'file: download it and give the local path.'
+        )
+    return source
 
 
 @CheckpointLoader.register_scheme(SCHEME, force=True)
 def load_from_safe_reader(filename: str, map_location: Any = None) -> Any:
     """MMEngine's loader of :data:`SCHEME`."""
-    return load_file(resolve(filename.removeprefix(SCHEME)), map_location)
+    checkpoint = load_file(resolve(filename.removeprefix(SCHEME)), map_location)
+    drop_program(checkpoint)
+    return checkpoint
+
+
+def drop_program(checkpoint: Any) -> None:
+    """Take out the config that MMCV 1.x saved: MMEngine runs it as Python on resuming."""
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    if isinstance(meta, dict):
+        meta.pop('config', None)
 
 
 def _fetch(url: str) -> Path:
     """Download a file into PyTorch's hub cache, unless it is there; gives its path."""
-    path = Path(torch.hub.get_dir(), 'checkpoints', urlparse(url).path.rsplit('/', 1)[-1])
+    path = _cached(url)
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    released = find_released(url)
-    known = released is not None and released.url == url
     print_log(f'Downloading {url} to {path}', logger='current')
     try:
-        digits = released.sha256 if known else None
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=digits)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=hash_of(url)[0])
         check_file(path)
     except (OSError, RuntimeError, CheckpointError) as error:
         path.unlink(missing_ok=True)
@@ -196,10 +225,33 @@ def _fetch(url: str) -> Path:
     return path
 
 
+def _cached(url: str) -> Path:
+    """Where a download is kept: a released file where PyTorch puts it, others by their address."""
+    folder, name = Path(torch.hub.get_dir(), 'checkpoints'), urlparse(url).path.rsplit('/', 1)[-1]
+    if name in ('', '.', '..'):
+        raise CheckpointError(f'{url} names no file.')
+    released = find_released(url)
+    if released is not None and released.url == url:
+        return folder / name
+    return folder / f'{hashlib.sha256(url.encode()).hexdigest()[:8]}_{name}'
+
+
 def load_file(
-    source: str | os.PathLike, map_location: str | torch.device | Callable | None = 'cpu'
+    source: str | os.PathLike,
+    map_location: str | torch.device | Callable | None = 'cpu',
+    mmap: bool = False,
 ) -> Any:
-    """Read a local file or a URL under the weights-only rule.
+    """Read a local file or a URL under the weights-only rule, and check that it is whole.
+
+    Args:
+        source: A path or an http(s) URL.
+        map_location: As of ``torch.load``; tensors of ``.safetensors`` are always on the CPU.
+            Defaults to the CPU.
+        mmap: Leave the weights on disk, unchecked, to look at the rest of the file quickly.
+            Defaults to False.
+
+    Returns:
+        The object in the file; of ``.safetensors`` a dict of ``state_dict`` and ``meta``.
 
     Raises:
         CheckpointError: If the file is missing, damaged or refused.
@@ -209,7 +261,14 @@ def load_file(
     path = Path(source).expanduser()
     check_file(path)
     try:
-        return load_weights_only(path, map_location)
+        if not mmap:
+            check_hash(path)
+            check_records(path)
+        if is_safetensors(path):
+            return read_safetensors(path, with_weights=not mmap)
+        return load_weights_only(path, map_location, mmap)
+    except CheckpointError:
+        raise
     except Exception as error:
         # torch reports damage and refusal with many types; its advice to switch the protection
         # off would mislead here.
@@ -241,7 +300,7 @@ def _find_state_dict(
     else:
         entry = next((name for name in _PLAIN_ENTRIES if name in checkpoint), None)
     state = checkpoint if entry is None else checkpoint[entry]
-    if entry == 'ema_state_dict':
+    if entry == 'ema_state_dict' and isinstance(state, Mapping):
         state = {key: value for key, value in state.items() if key != 'steps'}
     if (
         not isinstance(state, Mapping)

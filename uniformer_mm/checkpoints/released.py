@@ -72,9 +72,22 @@ def find_released(source: str | os.PathLike) -> Released | None:
 
     Folders, a resolution, ``in1k``, hash and date in the name do not matter.
     """
-    file = str(source).partition('?')[0].rsplit('/', 1)[-1]
-    name = re.sub(r'\.(pth|pt|pyth|bin)(\.tar)?$', '', file)
+    name = _name(source)
     return RELEASED.get(name) or _by_plain_name().get(_plain(name))
+
+
+def hash_of(source: str | os.PathLike) -> tuple[str | None, bool]:
+    """The first digits of a file's SHA-256, and whether it has the name of a released file.
+
+    They stand in the table, or in the name: ``name-0123abcd.pth`` as of PyTorch's hub, and with a
+    date behind the digits as of OpenMMLab.
+    """
+    name = _name(source)
+    released = RELEASED.get(name)
+    if released is not None and released.sha256 is not None:
+        return released.sha256, True
+    stated = re.search(r'-(?!20\d{6})([0-9a-f]{8,64})(_20\d{6})?$', name)
+    return (stated[1] if stated else None), False
 
 
 def known_head_dim(source: str | os.PathLike, token_labelling: bool) -> int | None:
@@ -96,6 +109,11 @@ def known_head_dim(source: str | os.PathLike, token_labelling: bool) -> int | No
 @cache
 def _by_plain_name() -> dict[str, Released]:
     return {_plain(name): entry for name, entry in RELEASED.items()}
+
+
+def _name(source: str | os.PathLike) -> str:
+    file = str(source).partition('?')[0].rsplit('/', 1)[-1]
+    return re.sub(r'\.(pth|pt|pyth|bin|safetensors)(\.tar)?$', '', file)
 
 
 def _plain(name: str) -> str:

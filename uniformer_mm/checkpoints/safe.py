@@ -211,7 +211,7 @@ class _Builder:
             raise pickle.UnpicklingError('The file holds arrays that are larger than itself.')
 
 
-def _torch_takes_names() -> bool:
+def torch_takes_names() -> bool:
     """Whether PyTorch can be told what a name stands for (since 2.6, where it is the default)."""
     return digit_version(torch.__version__) >= digit_version('2.6.0a0')
 
@@ -299,7 +299,7 @@ def load_weights_only(
     """
     path = Path(path)
     kwargs = dict(map_location=map_location, mmap=(mmap and zipfile.is_zipfile(path)) or None)
-    if _torch_takes_names():
+    if torch_takes_names():
         with _in_force():
             checkpoint = torch.load(path, weights_only=True, **kwargs)
     else:

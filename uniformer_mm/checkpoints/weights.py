@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from uniformer_mm.errors import CheckpointError
+
 from .released import known_head_dim
 
 # The heads' official names, and those in classifiers of MMPretrain and MMAction2.
@@ -64,6 +66,14 @@ class Weights:
 
     @property
     def head_dim(self) -> int | None:
-        """Channels of one attention head if the file or its name tells, else None."""
+        """Channels of one attention head if the file or its name tells, else None.
+
+        Raises:
+            CheckpointError: If the file tells something else than a number.
+        """
         stated = self.meta.get('head_dim')
-        return stated if stated is not None else known_head_dim(self.source, self.token_labelling)
+        if stated is None:
+            return known_head_dim(self.source, self.token_labelling)
+        if type(stated) is not int or stated < 1:
+            raise CheckpointError(f'The head_dim in {self.source} is no number of channels.')
+        return stated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 from pathlib import Path
@@ -11,9 +12,11 @@ import torch
 from torch import Tensor
 
 from uniformer_mm.errors import CheckpointError
+from uniformer_mm.files import write_beside
 
 from .families import family_of
 from .names import replace_prefix, top_level_names
+from .safe_tensors import SAFETENSORS, to_safetensors
 from .weights import MM_HEADS, Weights
 
 
@@ -71,15 +74,6 @@ def to_official(weights: Weights) -> dict[str, Tensor]:
     return {**weights.backbone, **weights.classifier}
 
 
-def sha256_of(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open('rb') as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def save_checkpoint(
     checkpoint: dict, path: str | os.PathLike, *, add_hash: bool = False, force: bool = False
 ) -> Path:
@@ -87,7 +81,8 @@ def save_checkpoint(
 
     Args:
         checkpoint: What to write.
-        path: Where. Its folder is made.
+        path: Where. Its folder is made. With the suffix ``.safetensors`` the file is one of that
+            format, with the entry ``meta`` as text.
         add_hash: Put the first eight digits of the file's SHA-256 into its name, as OpenMMLab's
             released files have. Defaults to False.
         force: Overwrite an existing file. Defaults to False.
@@ -99,17 +94,17 @@ def save_checkpoint(
         FileExistsError: If the file exists and ``force`` is not given.
     """
     path = Path(path)
-    if path.exists() and not (force or add_hash):
+    if path.suffix == SAFETENSORS:
+        state = checkpoint.get('state_dict') or checkpoint['model']
+        data = to_safetensors(state, checkpoint['meta'])
+    else:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        data = buffer.getvalue()
+    if add_hash:
+        path = path.with_name(f'{path.stem}-{hashlib.sha256(data).hexdigest()[:8]}{path.suffix}')
+    if path.exists() and not force:
         raise FileExistsError(f'{path} exists; choose another name or give --force.')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        torch.save(checkpoint, temporary)
-        if add_hash:
-            path = path.with_name(f'{path.stem}-{sha256_of(temporary)[:8]}{path.suffix}')
-            if path.exists() and not force:
-                raise FileExistsError(f'{path} exists; choose another name or give --force.')
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_beside(path) as part:
+        part.write_bytes(data)
     return path

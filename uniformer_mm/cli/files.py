@@ -12,7 +12,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from uniformer_mm.checkpoints import check_file, load_weights_only, local_path
+from uniformer_mm.checkpoints import check_meta, load_file, local_path
 from uniformer_mm.errors import UserError
 
 from .runtime import LOADERS
@@ -46,14 +46,7 @@ def _peek(path: str) -> dict[str, Any]:
     file = local_path(path)
     if file is None:
         return {}
-    check_file(file)
-    try:
-        checkpoint = load_weights_only(file, mmap=True)
-    except Exception as error:  # torch reports damage with many types
-        raise UserError(
-            f'{path} cannot be read as a checkpoint: damaged, or no PyTorch file of weights '
-            f'({type(error).__name__}).'
-        ) from error
+    checkpoint = load_file(file, mmap=True)
     return checkpoint if isinstance(checkpoint, dict) else {}
 
 
@@ -61,7 +54,7 @@ def _peek_state(path: str) -> dict[str, Any]:
     """The ``meta`` of a checkpoint that a training can be resumed from.
 
     Raises:
-        UserError: If it has no optimizer, or does not say where training was.
+        UserError: If it has no optimizer, or does not say how far training was.
     """
     checkpoint = _peek(path)
     meta = checkpoint.get('meta')
@@ -73,8 +66,7 @@ def _peek_state(path: str) -> dict[str, Any]:
             'from an epoch_*.pth or iter_*.pth, or train on from these weights with '
             f'--cfg-options load_from={path} and another --work-dir.'
         )
-    if not isinstance(meta, dict) or not isinstance(meta.get('iter'), int):
-        raise UserError(f'{path} does not say at which iteration it was saved (meta.iter).')
+    check_meta(meta, path)
     return meta
 
 
@@ -171,7 +163,7 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
 
 
 def resume_after_restart(cfg: Config, resume: str | None) -> str | None:
-    """What to resume from when tools/launch.py or torchrun has started the processes anew.
+    """What to resume from when tools/launch.py, torchrun or Slurm has started the processes anew.
 
     The run that they continue may have been new, or continue another one. Its own checkpoints are
     all that its work dir holds, unless it was told to resume from one of them.
@@ -180,7 +172,8 @@ def resume_after_restart(cfg: Config, resume: str | None) -> str | None:
         cfg: The config, with its work dir.
         resume: What was asked for at the first start, as of :func:`set_resume`.
     """
-    restarted = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
+    counts = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
+    restarted = any(int(os.environ.get(count, 0)) for count in counts)
     if not restarted or not _saved_checkpoints(cfg.work_dir):
         return resume
     named = resume not in (None, 'auto')

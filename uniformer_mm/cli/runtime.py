@@ -18,7 +18,7 @@ from mmengine.registry import MODELS, OPTIMIZERS, RUNNERS, DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 
-from uniformer_mm.checkpoints import load_file, load_model, resolve
+from uniformer_mm.checkpoints import load_file, load_model, resolve, through_safe_reader
 from uniformer_mm.errors import UserError
 
 from .libraries import library_of
@@ -172,6 +172,8 @@ def check_optimizer(cfg: Config) -> None:
 def build_runner(cfg: Config, notes: Sequence[str] = (), warnings: Sequence[str] = ()) -> Runner:
     """Build the runner and write what the preparations had to say into its log."""
     runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    if runner._load_from is not None:  # CheckpointGuardHook does it too, where there is one
+        runner._load_from = through_safe_reader(runner._load_from)
     for note in notes:
         runner.logger.info(note)
     for warning in warnings:

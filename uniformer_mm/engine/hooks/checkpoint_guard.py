@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from mmengine.hooks import Hook
+from pathlib import Path
+
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
 from torch import nn
 
 from uniformer_mm.checkpoints import (
@@ -12,9 +14,17 @@ from uniformer_mm.checkpoints import (
     SCHEME,
     CheckpointError,
     check_file,
+    drop_program,
     load_model,
     local_path,
     through_safe_reader,
+)
+from uniformer_mm.checkpoints.training_state import (
+    check_averaged,
+    check_meta,
+    check_optimizer,
+    check_schedules,
+    clean_message_hub,
 )
 from uniformer_mm.registry import HOOKS
 
@@ -31,6 +41,13 @@ class CheckpointGuardHook(Hook):
 
     The file itself is read by this project's reader, which runs no code from it and knows the
     names of released files; see :func:`uniformer_mm.checkpoints.load_model` for what may differ.
+
+    What a run is resumed from beside weights, MMEngine takes over unseen: here it is compared with
+    the run first, see :mod:`uniformer_mm.checkpoints.training_state`. A file whose text it would
+    run as Python loses that text, and one that names files of other folders, which it would
+    delete, loses these names.
+
+    A run's own files say their head dimension, which no shape shows, in ``meta``.
 
     Args:
         allow_new_head: Let entries of heads (modules with ``head`` in their name) be missing,
@@ -78,25 +95,22 @@ class CheckpointGuardHook(Hook):
             runner._load_from = find_latest_checkpoint(runner.work_dir)
             if runner._load_from is not None:
                 runner.logger.info(f'Resuming from the latest checkpoint {runner._load_from}.')
-        source = runner._load_from
-        if source is not None and not str(source).startswith(SCHEME):
-            path = local_path(source)
+        if runner._load_from is not None:
+            path = local_path(str(runner._load_from).removeprefix(SCHEME))
             if path is not None:
                 check_file(path)
-            runner._load_from = through_safe_reader(source)
+            runner._load_from = through_safe_reader(runner._load_from)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Load the checkpoint strictly before the runner does.
 
         Raises:
-            CheckpointError: If it does not fit, or a run is to be resumed from bare weights.
+            CheckpointError: If it does not fit, or is no state that the run can be resumed from.
         """
         source = str(runner._load_from or 'The checkpoint').removeprefix(SCHEME)
-        if runner._resume and not {'meta', 'message_hub'} <= checkpoint.keys():
-            raise CheckpointError(
-                f'{source} holds weights but no state of a training run, so nothing can be '
-                'resumed from it: give it as load_from, without resume.'
-            )
+        drop_program(checkpoint)
+        if runner._resume and isinstance(checkpoint, dict):
+            self._check_training(runner, checkpoint, source)
         load_model(
             self._unwrap(runner.model),
             checkpoint,
@@ -104,6 +118,53 @@ class CheckpointGuardHook(Hook):
             allow_new_head=self.allow_new_head and not runner._resume,
             class_order=self.class_order,
         )
+        if runner._resume and 'ema_state_dict' in checkpoint:
+            if not any(hasattr(hook, 'ema_model') for hook in runner.hooks):
+                raise CheckpointError(
+                    f'{source} is of a run with an EMAHook: without one, training would go on with '
+                    'its averaged weights. Add the hook to custom_hooks, or give the file as '
+                    'load_from, without resume.'
+                )
+            check_averaged(checkpoint['ema_state_dict'], checkpoint['state_dict'], source)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """State what no tensor shape shows."""
+        backbone = getattr(self._unwrap(runner.model), 'backbone', None)
+        if hasattr(backbone, 'head_dim'):
+            checkpoint['meta']['head_dim'] = backbone.head_dim
+
+    @staticmethod
+    def _check_training(runner: Runner, checkpoint: dict, source: str) -> None:
+        """See that MMEngine can take over what there is beside the weights, and all of it."""
+        meta = checkpoint.get('meta') if 'message_hub' in checkpoint else None
+        check_meta(meta, source)
+        loop = runner.train_loop
+        by_epoch = isinstance(loop, EpochBasedTrainLoop)
+        done, most = ('epoch', loop.max_epochs) if by_epoch else ('iter', loop.max_iters)
+        if meta[done] > most:
+            raise CheckpointError(
+                f'{source} has {done} {meta[done]} behind it, and the config ends at {most}: raise '
+                f'train_cfg.max_{done}s, or give the file as load_from, without resume.'
+            )
+        folder = Path(runner.work_dir)
+        for hook in runner.hooks:
+            if isinstance(hook, CheckpointHook) and hook.out_dir not in (None, runner.work_dir):
+                folder = Path(hook.out_dir, folder.name)
+        clean_message_hub(checkpoint['message_hub'], folder, source)
+        for entry, own, check in (
+            ('optimizer', runner.optim_wrapper, check_optimizer),
+            ('param_schedulers', runner.param_schedulers, check_schedules),
+        ):
+            if own is not None and entry not in checkpoint:
+                raise CheckpointError(
+                    f'{source} has no {entry}, so training would start anew with its weights: '
+                    'resume from a file that is no best_*.pth, or give it as load_from, without '
+                    'resume.'
+                )
+            # Other runners keep other things there, and Runner.resume alone builds them afterwards.
+            built = isinstance(runner, Runner) and not isinstance(runner.optim_wrapper, dict)
+            if built and own is not None:
+                check(checkpoint[entry], own, source)
 
     @staticmethod
     def _unwrap(model: nn.Module) -> nn.Module:

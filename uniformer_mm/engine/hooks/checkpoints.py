@@ -119,8 +119,8 @@ class SafeCheckpointHook(CheckpointHook):
         if broken:
             more = f' and {len(broken) - 3} more' if len(broken) > 3 else ''
             raise UserError(
-                f'The weights are not finite, or too large to compute with, at epoch '
-                f'{runner.epoch + 1}, iteration {runner.iter + 1}: {", ".join(broken[:3])}{more}. '
+                'The weights are not finite, or too large to compute with, after iteration '
+                f'{checkpoint["meta"]["iter"]}: {", ".join(broken[:3])}{more}. '
                 f'They are not saved; the checkpoints in {self.out_dir} are from before. Usual '
                 'reasons: a learning rate too high for the batch size (see --auto-scale-lr), no '
                 'optim_wrapper.clip_grad, broken labels.'
