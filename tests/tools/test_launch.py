@@ -72,7 +72,7 @@ def test_all_start_anew_when_one_is_killed(launch, tmp_path):
         (['0:1=1'], 1, 1, ''),  # an error that would come again
         (['0:0=75', '0:1=75'], 75, 1, ''),  # told to stop
         (['0:0=69', '0:1=69'], 0, 2, 'The processes lost each other: all start anew'),
-        (['0:0=kill', '1:0=kill'], 1, 2, 'error: Ended by SIGKILL (RESTARTS=1). Train on with'),
+        (['0:0=kill', '1:0=kill'], 1, 2, 'error: Ended by SIGKILL (RESTARTS=1). Go on with'),
     ],
 )
 def test_what_is_worth_another_attempt(launch, tmp_path, ends, status, attempts, said):
