@@ -182,7 +182,7 @@ def try_one(root: Path, name: str, pattern: str, kind: str, rng: np.random.Gener
     done = damage(files[rng.integers(len(files))], kind, rng)
     weights = root / f'weights/{subject.config}.pth'
     args = [str(weights) if arg == 'WEIGHTS' else arg for arg in subject.args]
-    config = REPO / f'configs/mini/{CONFIGS[subject.config]}.py'
+    config = root / f'configs/{subject.config}.py'
     trial = f'{name}: {kind}: {done}'
     try:
         script = REPO / f'tools/{subject.tool}.py'
@@ -339,6 +339,7 @@ def make_data(root: Path) -> None:
     rng = np.random.default_rng(0)
     (root / 'run.py').write_text(WRAPPER)
     (root / 'weights').mkdir()
+    (root / 'configs').mkdir()
     for name, config in CONFIGS.items():
         work = root / 'data' / name
         data = dict(cls='imagenet', light='imagenet', tokens='imagenet').get(name, name)
@@ -357,5 +358,6 @@ def make_data(root: Path) -> None:
             make_label_maps(work / 'data/mini/imagenet/train', work / 'data/mini/label_maps', 10)
         cfg = Config.fromfile(REPO / f'configs/mini/{config}.py')
         cfg.model.backbone.init_cfg = None
+        cfg.dump(root / f'configs/{name}.py')  # whole: bases of other libraries take long to find
         state = build(cfg.model, cfg.default_scope).state_dict()
         torch.save(dict(state_dict=state), root / f'weights/{name}.pth')
