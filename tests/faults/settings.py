@@ -63,13 +63,15 @@ class Trial(NamedTuple):
 
     @property
     def names(self) -> set[str]:
-        """What a refusal may call it."""
+        """What a refusal may call it: key, entry, or a long value such as that of a path."""
         if self.is_line:
             return set(re.findall(r'\w+(?= ?=)', self.option))
-        key = self.option.partition('=')[0]
+        key, _, value = self.option.partition('=')
         entry, _, last = key.rpartition('.')
         holder = entry.rpartition('.')[2]
-        return {entry or key, *({last} - {'type'}), *({holder} if '_' in holder else ())}
+        return {entry or key, *({last} - {'type'}), *({holder} if '_' in holder else ())} | (
+            {value} if len(value) > 6 else set()
+        )
 
 
 def trials() -> Iterator[Trial]:

@@ -16,7 +16,11 @@ from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 
 _KEYS = inspect.signature(Runner.__init__).parameters
 # Functions that make something of an entry, and their variable that holds it.
-_MAKERS = {Registry.build.__code__: 'cfg', Runner.build_dataloader.__code__: 'dataloader'}
+_MAKERS = {
+    Registry.build.__code__: 'cfg',
+    Runner.build_dataloader.__code__: 'dataloader',
+    Runner.register_hook.__code__: 'hook',
+}
 # Those that deal with one entry alone.
 _PARTS = {
     method.__code__: key
@@ -97,7 +101,9 @@ def _ran(
     frames: list[FrameType], nodes: list[tuple[str, dict]], scope: str | None, worker: str
 ) -> str | None:
     """The innermost entry whose object was at work, known by the name of its type."""
-    owners = [frame.f_locals.get('self') for frame in frames]
+    # What a hook raises, the runner may raise anew.
+    names = {Runner.call_hook.__code__: 'hook'}
+    owners = [frame.f_locals.get(names.get(frame.f_code, 'self')) for frame in frames]
     loops = [owner for owner in owners if isinstance(owner, BaseLoop)]
     split = 'train'
     if loops:

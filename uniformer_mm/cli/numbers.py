@@ -63,7 +63,7 @@ _RULES = tuple(
         (r'data_preprocessor\.(bgr_)?std', POSITIVE),
         (r'(pos|neg)_iou_thr|iou_threshold|pos_fraction', SHARE),
         (r'score_thr|min_pos_iou|mask_thr_binary', _AT_MOST_ONE),
-        (r'sampler\.num', COUNT),
+        (r'sampler\.num|roi_layer\.output_size|rcnn\.mask_size', COUNT),
         (r'nms_pre|max_per_img', _COUNT_OR_NONE),
         (r'sigma', POSITIVE),
         (r'(input|heatmap)_size', COUNT),
