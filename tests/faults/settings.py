@@ -69,9 +69,8 @@ class Trial(NamedTuple):
         key, _, value = self.option.partition('=')
         entry, _, last = key.rpartition('.')
         holder = entry.rpartition('.')[2]
-        return {entry or key, *({last} - {'type'}), *({holder} if '_' in holder else ())} | (
-            {value} if len(value) > 6 else set()
-        )
+        names = {entry or key, *({last} - {'type'})}
+        return names | {name for name in (holder, value) if '_' in name or len(name) > 6}
 
 
 def trials() -> Iterator[Trial]:
