@@ -38,7 +38,7 @@ _OTHER_KEYS = (
 
 _RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
 _DICTS = {
-    *('train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'val_cfg', 'test_cfg'),
+    *('train_dataloader', 'train_cfg', 'val_cfg', 'test_cfg'),
     *('model', 'data_preprocessor', 'optim_wrapper', 'auto_scale_lr', 'default_hooks', 'env_cfg'),
     *('log_processor', 'visualizer', 'randomness'),
 }

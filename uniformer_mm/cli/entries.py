@@ -82,10 +82,14 @@ def _built(frames: list[FrameType], nodes: list[tuple[str, dict]]) -> str | None
         made = frame.f_locals.get(_MAKERS.get(frame.f_code, ''))
         if not isinstance(made, dict):
             continue
-        fits = [path for path, node in nodes if _is_copy(node, made)]
-        inside = [path for path in fits if found and path.startswith(f'{found}.')]
-        found = next(iter(inside or fits), found)
+        found = _narrow(found, [path for path, node in nodes if _is_copy(node, made)])
     return found
+
+
+def _narrow(found: str | None, fits: list[str]) -> str | None:
+    """The first that fits inside the entry found so far, or else the first."""
+    inside = [path for path in fits if found and path.startswith(f'{found}.')]
+    return next(iter(inside or fits), found)
 
 
 def _is_copy(node: dict, made: dict) -> bool:
@@ -115,12 +119,11 @@ def _ran(
     if worker:
         data = [(path, kind) for path, kind in types if 'dataset' in path]
         return _in_worker(worker, data, scope)
-    for owner in reversed(owners):
+    found = None
+    for owner in owners:
         name = type(owner).__name__
-        for path, kind in types:
-            if kind.rpartition('.')[2] == name:
-                return path
-    return None
+        found = _narrow(found, [path for path, kind in types if kind.rpartition('.')[2] == name])
+    return found
 
 
 def _in_worker(text: str, types: list[tuple[str, str]], scope: str | None) -> str | None:
