@@ -63,13 +63,14 @@ class Trial(NamedTuple):
 
     @property
     def names(self) -> set[str]:
-        """What a refusal may call it."""
+        """What a refusal may call it: key, entry, or a long value such as that of a path."""
         if self.is_line:
             return set(re.findall(r'\w+(?= ?=)', self.option))
-        key = self.option.partition('=')[0]
+        key, _, value = self.option.partition('=')
         entry, _, last = key.rpartition('.')
         holder = entry.rpartition('.')[2]
-        return {entry or key, *({last} - {'type'}), *({holder} if '_' in holder else ())}
+        names = {entry or key, *({last} - {'type'})}
+        return names | {name for name in (holder, value) if '_' in name or len(name) > 6}
 
 
 def trials() -> Iterator[Trial]:

@@ -38,7 +38,7 @@ _OTHER_KEYS = (
 
 _RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
 _DICTS = {
-    *('train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'val_cfg', 'test_cfg'),
+    *('train_dataloader', 'train_cfg', 'val_cfg', 'test_cfg'),
     *('model', 'data_preprocessor', 'optim_wrapper', 'auto_scale_lr', 'default_hooks', 'env_cfg'),
     *('log_processor', 'visualizer', 'randomness'),
 }
@@ -176,6 +176,10 @@ def load_config(
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f'--cfg-options: {error.args[0]}') from error
+    if close := _near(str(cfg.get('default_scope', '')), {*LIBRARIES}):
+        raise UserError(
+            f'There is no library for default_scope={cfg.default_scope!r}. Did you mean {close!r}?'
+        )
     for key in _DICTS & cfg.keys():
         if not isinstance(cfg[key], dict | NoneType):
             raise UserError(f'{key} must be a dict; got {cfg[key]!r}.')

@@ -16,7 +16,11 @@ from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 
 _KEYS = inspect.signature(Runner.__init__).parameters
 # Functions that make something of an entry, and their variable that holds it.
-_MAKERS = {Registry.build.__code__: 'cfg', Runner.build_dataloader.__code__: 'dataloader'}
+_MAKERS = {
+    Registry.build.__code__: 'cfg',
+    Runner.build_dataloader.__code__: 'dataloader',
+    Runner.register_hook.__code__: 'hook',
+}
 # Those that deal with one entry alone.
 _PARTS = {
     method.__code__: key
@@ -78,10 +82,14 @@ def _built(frames: list[FrameType], nodes: list[tuple[str, dict]]) -> str | None
         made = frame.f_locals.get(_MAKERS.get(frame.f_code, ''))
         if not isinstance(made, dict):
             continue
-        fits = [path for path, node in nodes if _is_copy(node, made)]
-        inside = [path for path in fits if found and path.startswith(f'{found}.')]
-        found = next(iter(inside or fits), found)
+        found = _narrow(found, [path for path, node in nodes if _is_copy(node, made)])
     return found
+
+
+def _narrow(found: str | None, fits: list[str]) -> str | None:
+    """The first that fits inside the entry found so far, or else the first."""
+    inside = [path for path in fits if found and path.startswith(f'{found}.')]
+    return next(iter(inside or fits), found)
 
 
 def _is_copy(node: dict, made: dict) -> bool:
@@ -97,7 +105,9 @@ def _ran(
     frames: list[FrameType], nodes: list[tuple[str, dict]], scope: str | None, worker: str
 ) -> str | None:
     """The innermost entry whose object was at work, known by the name of its type."""
-    owners = [frame.f_locals.get('self') for frame in frames]
+    # What a hook raises, the runner may raise anew.
+    names = {Runner.call_hook.__code__: 'hook'}
+    owners = [frame.f_locals.get(names.get(frame.f_code, 'self')) for frame in frames]
     loops = [owner for owner in owners if isinstance(owner, BaseLoop)]
     split = 'train'
     if loops:
@@ -109,12 +119,11 @@ def _ran(
     if worker:
         data = [(path, kind) for path, kind in types if 'dataset' in path]
         return _in_worker(worker, data, scope)
-    for owner in reversed(owners):
+    found = None
+    for owner in owners:
         name = type(owner).__name__
-        for path, kind in types:
-            if kind.rpartition('.')[2] == name:
-                return path
-    return None
+        found = _narrow(found, [path for path, kind in types if kind.rpartition('.')[2] == name])
+    return found
 
 
 def _in_worker(text: str, types: list[tuple[str, str]], scope: str | None) -> str | None:

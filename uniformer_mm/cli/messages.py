@@ -157,7 +157,8 @@ def _is_early(error: BaseException) -> bool:
     loops = [loop for f in frames if isinstance(loop := f.f_locals.get('self'), BaseLoop)]
     split = {ValLoop: 'val/', TestLoop: 'test/'}.get(type(loops[-1])) if loops else None
     if split is not None:
-        scores = [v for k, v in runner.message_hub.log_scalars.items() if k.startswith(split)]
+        logged = runner.message_hub.log_scalars
+        scores = [v for k, v in logged.items() if k.startswith(split) and not k.endswith('time')]
         return all(len(score.data[0]) <= 1 for score in scores)  # hooks come behind the first
     started = next((h.start_iter for h in runner.hooks if isinstance(h, IterTimerHook)), 0)
     loop = runner._train_loop  # that of the property builds it

@@ -63,8 +63,10 @@ _RULES = tuple(
         (r'data_preprocessor\.(bgr_)?std', POSITIVE),
         (r'(pos|neg)_iou_thr|iou_threshold|pos_fraction', SHARE),
         (r'score_thr|min_pos_iou|mask_thr_binary', _AT_MOST_ONE),
-        (r'sampler\.num', COUNT),
+        (r'sampler\.num|roi_layer\.output_size|rcnn\.mask_size', COUNT),
         (r'nms_pre|max_per_img', _COUNT_OR_NONE),
+        (r'filter_cfg\.min_size', NOT_NEGATIVE),
+        (r'data_preprocessor\.pad_size_divisor', COUNT),
         (r'sigma', POSITIVE),
         (r'(input|heatmap)_size', COUNT),
         (r'pipeline\.(.+\.)?\w*prob', SHARE),
@@ -75,6 +77,8 @@ _RULES = tuple(
         (r'pipeline\.(.+\.)?(clip_len|frame_interval|num_clips|size_divisor)', COUNT),
     )
 )
+# Sizes of pose estimation, which divide each other.
+_PAIR = re.compile(r'.*\b(codec|decoder|encoder)(\.\d+)?\.(input|heatmap)_size')
 
 
 def check_numbers(cfg: Config) -> None:
@@ -83,22 +87,25 @@ def check_numbers(cfg: Config) -> None:
     Raises:
         UserError: Names the key, what was expected and what stands there.
     """
-    for key, value in _leaves(cfg._cfg_dict, ''):
+    for key, value in _entries(cfg._cfg_dict, ''):
         if value is None:
+            continue
+        if _PAIR.fullmatch(key) and not (isinstance(value, list | tuple) and len(value) > 1):
+            raise UserError(f'{key} must be (width, height); got {value!r}.')
+        if isinstance(value, list | tuple):
             continue
         for pattern, kind in _RULES:
             if pattern.fullmatch(key) and not kind.allows(value):
                 raise UserError(f'{key} must be {kind.text}; got {value!r}.')
 
 
-def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The entries of a config that hold no others, with their dotted keys."""
+def _entries(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The lists of a config and the entries that hold no others, with their dotted keys."""
+    if not isinstance(node, dict):
+        yield path, node
     if isinstance(node, dict):
         children = node.items()
-    elif isinstance(node, list | tuple):
-        children = enumerate(node)
     else:
-        yield path, node
-        return
+        children = enumerate(node) if isinstance(node, list | tuple) else ()
     for key, child in children:
-        yield from _leaves(child, f'{path}.{key}' if path else str(key))
+        yield from _entries(child, f'{path}.{key}' if path else str(key))

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from uniformer_mm.arguments import COUNT, check
 from uniformer_mm.registry import MODELS
 
+from .pair import map_and_token
+
 
 @MODELS.register_module()
 class LightClsHead(LinearClsHead):
@@ -36,7 +38,7 @@ class LightClsHead(LinearClsHead):
 
     def pre_logits(self, feats: tuple[tuple[Tensor, Tensor], ...]) -> Tensor:
         """Mean over space of the last map: (B, C, H, W) -> (B, C)."""
-        feature_map, _ = feats[-1]
+        feature_map, _ = map_and_token(feats[-1], type(self).__name__)
         return feature_map.mean((2, 3))
 
     def loss(
@@ -46,7 +48,7 @@ class LightClsHead(LinearClsHead):
         **kwargs: Any,
     ) -> dict[str, Tensor]:
         """Half the loss of each classifier, and the accuracy of the first if that is asked for."""
-        _, cls_token = feats[-1]
+        _, cls_token = map_and_token(feats[-1], type(self).__name__)
         losses = self._get_loss(self(feats), data_samples, **kwargs)
         of_token = self._get_loss(self.token_fc(self.token_norm(cls_token)), data_samples, **kwargs)
         loss = losses.pop('loss')

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from uniformer_mm.arguments import COUNT, check
 from uniformer_mm.registry import MODELS
 
+from .pair import map_and_token
+
 
 @MODELS.register_module()
 class LightHead3D(I3DHead):
@@ -37,14 +39,14 @@ class LightHead3D(I3DHead):
 
     def forward(self, x: tuple[Tensor, Tensor], **kwargs: Any) -> Tensor:
         """Logits (B, K) of the map (B, C, T, H, W); the class token beside it is not read."""
-        feature_map, _ = x
+        feature_map, _ = map_and_token(x, type(self).__name__)
         return super().forward(feature_map)
 
     def loss(
         self, feats: tuple[Tensor, Tensor], data_samples: list, **kwargs: Any
     ) -> dict[str, Tensor]:
         """Half the loss of each classifier, and the accuracies of the first."""
-        _, cls_token = feats
+        _, cls_token = map_and_token(feats, type(self).__name__)
         losses = self.loss_by_feat(self(feats), data_samples)
         of_token = self.loss_by_feat(self.token_fc(self.token_norm(cls_token)), data_samples)
         loss = losses.pop('loss_cls')
