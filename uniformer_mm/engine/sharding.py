@@ -16,6 +16,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils._pytree import tree_map
 
 from uniformer_mm.checkpoints import through_safe_reader
+from uniformer_mm.files import write_beside
 from uniformer_mm.registry import STRATEGIES
 
 
@@ -87,7 +88,8 @@ class FullyShardedStrategy(DDPStrategy):
     def save_checkpoint(self, filename: str, *, save_optimizer: bool = True, **kwargs: Any) -> None:
         """Write one file; every process gives its parts."""
         if is_main_process():
-            super().save_checkpoint(filename, save_optimizer=save_optimizer, **kwargs)
+            with write_beside(filename) as part:
+                super().save_checkpoint(str(part), save_optimizer=save_optimizer, **kwargs)
         else:
             self.model_state_dict()
             if save_optimizer:
