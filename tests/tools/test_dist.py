@@ -51,6 +51,15 @@ clips[1].clip_len = 32
 train_dataloader = dict(dataset=dict(pipeline=clips))
 """
 
+PREEMPTED = """
+_base_ = [{base!r}]
+custom_imports = dict(imports=['uniformer_mm', 'signal_at'], allow_failed_imports=False)
+train_dataloader = dict(batch_size=2, num_workers=1)
+default_hooks = dict(
+    signal=dict(type='SignalAt', step=4, rank=1), preemption=dict(interval=3)
+)
+"""
+
 RECORDED = """
 _base_ = [{base!r}]
 custom_imports = dict(imports=['uniformer_mm', 'buffer_recorder'], allow_failed_imports=False)
@@ -279,6 +288,26 @@ def test_two_processes_train_on_videos(repo_root, tmp_path, monkeypatch):
     ]
     assert len(scores[0]) == 2
     assert [s['acc/top1'] for s in scores[0]] == [s['acc/top1'] for s in scores[1]]
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_all(repo_root, tiny_config, read_losses, tmp_path):
+    """They agree on an iteration; resumed, their random numbers are those of before."""
+    config = tmp_path / 'preempted.py'
+    config.write_text(PREEMPTED.format(base=str(tiny_config)))
+    cut, whole = tmp_path / 'cut', tmp_path / 'whole'
+    train = (repo_root / 'tools/train.py', config, '--seed', 0, '--work-dir')
+    stopped = run_ranks(*train, cut)
+    assert [rank.returncode for rank in stopped] == [75, 75], stopped[0].stderr
+    assert 'SIGUSR1: the run is saved at epoch 0, iteration 6' in stopped[0].stdout
+    quiet = ('--cfg-options', 'default_hooks.signal.rank=-1')
+    succeed(run_ranks(*train, whole, *quiet))
+    resumed = succeed(run_ranks(*train, cut, '--resume'))
+    assert 'The first 6 batches of epoch 1 are passed over.' in resumed.stdout
+    assert read_losses(cut) == read_losses(whole)
+    states = [load_weights_only(folder / 'epoch_2.pth')['state_dict'] for folder in (cut, whole)]
+    for name, weight in states[0].items():
+        torch.testing.assert_close(states[1][name], weight)
 
 
 @pytest.mark.parametrize('script', ['dist_train', 'dist_test', 'slurm_train', 'slurm_test'])

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object, all_reduce, all_reduce_params, barrier
-from mmengine.hooks import CheckpointHook, Hook, SyncBuffersHook
+from mmengine.dist import all_gather_object, all_reduce, barrier
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
@@ -144,22 +144,30 @@ class PreemptionHook(Hook):
         self.received = number
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Pass over the batches that the preempted run has trained on."""
+        """Go on within the epoch: pass over the batches that the preempted run has trained on."""
         position, self._position, self._done = self._position, None, 0
-        if position is None or not isinstance(runner.train_loop, EpochBasedTrainLoop):
+        if position is None:
             return
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
         loader = runner.train_loop.dataloader
-        done, states = position['batches'], position['random']
-        if (position['of'], len(states)) != (len(loader), runner.world_size):
+        done, states = position['batches'], position['states']
+        if len(states) != runner.world_size or (by_epoch and position['of'] != len(loader)):
             runner.logger.warning(
                 f'The preempted run had {len(states)} processes and {position["of"]} batches in an '
                 f'epoch, this one has {runner.world_size} and {len(loader)}: epoch '
                 f'{runner.epoch + 1} is repeated from its beginning.'
             )
             return
-        runner.logger.info(f'The first {done} batches of epoch {runner.epoch + 1} are passed over.')
-        self._done = done
-        runner.train_loop.dataloader = RestOfEpoch(loader, done, states[runner.rank])
+        state = states[runner.rank]
+        for name, buffer in runner.model.named_buffers():
+            if name in state['buffers']:
+                buffer.copy_(state['buffers'][name])
+        if by_epoch and done:
+            runner.logger.info(
+                f'The first {done} batches of epoch {runner.epoch + 1} are passed over.'
+            )
+            self._done = done
+            runner.train_loop.dataloader = RestOfEpoch(loader, done, state['random'])
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -221,13 +229,15 @@ class PreemptionHook(Hook):
             batches: How many of them belong to an epoch that is not.
         """
         if batches or _saved_iter(runner) != iteration:
-            if any(isinstance(hook, SyncBuffersHook) and hook.distributed for hook in runner.hooks):
-                all_reduce_params(runner.model.buffers(), op='mean')
-            meta = dict(epoch=epoch, iter=iteration)
-            states = all_gather_object(random_state())
-            if batches:
-                of = len(runner.train_dataloader) + self._done
-                meta['preempted'] = dict(batches=batches, of=of, random=states)
+            # The statistics of BatchNorm are each process's own within an epoch.
+            shared = runner.world_size == 1
+            buffers = {} if shared else {k: v.cpu() for k, v in runner.model.named_buffers()}
+            position = dict(
+                batches=batches,
+                of=len(runner.train_dataloader) + self._done,
+                states=all_gather_object(dict(random=random_state(), buffers=buffers)),
+            )
+            meta = dict(epoch=epoch, iter=iteration, preempted=position)
             hook = _checkpoint_hook(runner)
             folder = str(hook.out_dir if hook else runner.work_dir)
             runner.save_checkpoint(
