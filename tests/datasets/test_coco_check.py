@@ -173,7 +173,8 @@ def test_people_and_detections(tmp_path, log) -> None:
         (dict(categories=[dict(id=1)]), 'a category without id or name'),
         (dict(images=[dict(id=1, file_name='a', height=0, width=5)]), 'height 0 and width 5'),
         (dict(images=content()['images'] * 2), 'two images with the id 1'),
-        (dict(annotations=[5]), 'has no list of annotations'),
+        (dict(images=[5]), 'entry 0 of images is 5'),
+        (dict(annotations=5), 'has no list of annotations'),
     ],
 )
 def test_a_file_of_no_use(change, said) -> None:

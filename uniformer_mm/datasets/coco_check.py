@@ -74,7 +74,10 @@ def check_coco(
     if 'annotations' not in content:  # the files of COCO's test images
         return
     left_out, kept, seen = LeftOut('annotations', path), [], set()
-    for annotation in _entries(content, 'annotations', path):
+    for place, annotation in enumerate(_entries(content, 'annotations', path)):
+        if type(annotation) is not dict:
+            left_out.add(place, 'no object of JSON')
+            continue
         fault = _complete(annotation, images, needs_masks, num_keypoints)
         number = annotation.get('id')
         if not fault and number in seen:
@@ -125,15 +128,23 @@ def _some(numbers: list) -> str:
 
 def _entries(content: dict, kind: str, path: str) -> list[dict]:
     entries = content.get(kind)
-    if not isinstance(entries, list) or not all(type(entry) is dict for entry in entries):
+    if not isinstance(entries, list):
         raise UserError(f'{path} has no list of {kind}: expected an annotation file of COCO.')
     return entries
+
+
+def _require_names(entry: object, kind: str, place: int, path: str) -> None:
+    if type(entry) is not dict:
+        raise UserError(
+            f'{path}: entry {place} of {kind} is {entry!r:.40}: expected an object of JSON.'
+        )
 
 
 def _check_images(images: list[dict], path: str) -> dict[Any, tuple[float, float]]:
     """Height and width of the images by their ids."""
     sizes = {}
     for place, image in enumerate(images):
+        _require_names(image, 'images', place, path)
         number, size = image.get('id'), [image.get('height'), image.get('width')]
         name = image.get('file_name')
         if type(number) not in IDS or not isinstance(name, str) or not name:
@@ -150,7 +161,8 @@ def _check_images(images: list[dict], path: str) -> dict[Any, tuple[float, float
 
 def _check_categories(categories: list[dict], path: str) -> None:
     seen = set()
-    for category in categories:
+    for place, category in enumerate(categories):
+        _require_names(category, 'categories', place, path)
         number = category.get('id')
         if type(number) is not int or not isinstance(category.get('name'), str):
             raise UserError(f'{path} has a category without id or name: {str(category):.80}')
