@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import json
 import logging
 import runpy
@@ -84,6 +85,13 @@ def run_main(monkeypatch, repo_root) -> Callable[..., object]:
         return 0
 
     return run
+
+
+@pytest.fixture(autouse=True, scope='module')
+def imports_are_no_garbage() -> None:
+    """MMEngine collects garbage for each data set: not among a million objects of the libraries."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ arguments, environment and folder of its own, what it prints, and its exit statu
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -88,6 +89,7 @@ class Forked:
 
 
 def _run(args: list[str], files: list[Path], env: dict[str, str], cwd: str) -> None:
+    gc.freeze()  # what the server has imported is no garbage
     os.setsid()
     for number, file in enumerate(files, start=1):
         with file.open('wb') as stream:
