@@ -87,8 +87,8 @@ def _built(frames: list[FrameType], nodes: list[tuple[str, dict]]) -> str | None
 
 
 def _narrow(found: str | None, fits: list[str]) -> str | None:
-    """The first that fits inside the entry found so far, or else the first."""
-    inside = [path for path in fits if found and path.startswith(f'{found}.')]
+    """The first that fits: the entry found so far, one inside it, or else any."""
+    inside = [path for path in fits if f'{path}.'.startswith(f'{found}.')]
     return next(iter(inside or fits), found)
 
 
