@@ -17,7 +17,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 # When a process has failed, the others have this many seconds to say why they fail too.
@@ -84,25 +86,41 @@ class Machines:
         from torch.distributed import DistError, TCPStore
 
         self.settings = settings
-        self.error, self.open = DistError, TCPStore
+        self.error, self.new_store = DistError, TCPStore
         self.is_first = settings.machine == 0
-        try:
-            self.store = self._store(settings.port)
-        except DistError as error:
-            text = str(error).splitlines()[0]
-            if self.is_first:
-                stop(f'PORT={settings.port} cannot be used on this machine: {text}')
-            stop(
-                f'MASTER_ADDR={settings.address} PORT={settings.port} did not answer within '
-                f'TIMEOUT={settings.timeout} s: start the script with NODE_RANK=0 there. {text}'
-            )
+        self.store = self._open() if self.is_first else self._join()
         self._meet(dict(NNODES=settings.machines, GPUS=processes, RESTARTS=settings.restarts))
 
-    def _store(self, port: int, first: bool | None = None):
-        timeout = timedelta(seconds=self.settings.timeout)
-        first = self.is_first if first is None else first
-        return self.open(
-            self.settings.address, port, is_master=first, wait_for_workers=False, timeout=timeout
+    def _open(self):
+        try:
+            return self._new_store(self.settings.port, True)
+        except self.error as error:
+            text = str(error).splitlines()[0]
+            stop(f'PORT={self.settings.port} cannot be used on this machine: {text}')
+
+    def _join(self):
+        settings = self.settings
+        deadline = time.monotonic() + settings.timeout
+        while True:
+            try:
+                return self._new_store(settings.port, False)
+            except self.error as error:
+                if time.monotonic() > deadline:
+                    stop(
+                        f'MASTER_ADDR={settings.address} PORT={settings.port} did not answer '
+                        f'within TIMEOUT={settings.timeout} s: start the script with NODE_RANK=0 '
+                        f'there. {str(error).splitlines()[0]}'
+                    )
+
+    def _new_store(self, port: int, is_master: bool):
+        # Short, because no signal is heard before it has ended.
+        timeout = timedelta(seconds=min(30 if is_master else 5, self.settings.timeout))
+        return self.new_store(
+            self.settings.address,
+            port,
+            is_master=is_master,
+            wait_for_workers=False,
+            timeout=timeout,
         )
 
     def _meet(self, common: dict[str, int]) -> None:
@@ -117,51 +135,49 @@ class Machines:
         if found != common:
             stop(f'This machine has {common}, another {found}: they must be the same on all.')
         self.tell('here', 0)
-        self.hear('here', 'start the script there')
+        self.hear('here', self.settings.timeout, 'start the script there')
 
     def tell(self, key: str, value: object) -> None:
         """Let the other machines know."""
         self.store.set(f'{key} {self.settings.machine}', json.dumps(value))
 
-    def hear(self, key: str, hint: str, seconds: int | None = None) -> list:
-        """What each machine has told; those that do not answer end the run."""
-        keys = {f'{key} {machine}': machine for machine in range(self.settings.machines)}
-        seconds = seconds or self.settings.timeout
-        try:
-            self.store.wait(list(keys), timedelta(seconds=seconds))
-            return [json.loads(self.store.get(key)) for key in keys]
-        except self.error:
-            with contextlib.suppress(self.error):
-                silent = [str(keys[key]) for key in keys if not self.store.check([key])]
+    def hear(self, key: str, seconds: int, hint: str = 'it may be down') -> list:
+        """What each machine has told; one that does not answer ends the run."""
+        deadline = time.monotonic() + seconds
+        while silent := [
+            str(machine)
+            for machine in range(self.settings.machines)
+            if not self.store.check([f'{key} {machine}'])
+        ]:
+            if time.monotonic() > deadline:
                 stop(f'NODE_RANK {", ".join(silent)} did not answer within {seconds} s: {hint}.')
-            stop(f'The first machine ({self.settings.address}) has gone.')
+            time.sleep(0.1)
+        machines = range(self.settings.machines)
+        return [json.loads(self.store.get(f'{key} {machine}')) for machine in machines]
 
     def open_attempt(self, attempt: int) -> int:
         """A new port for the processes of all machines to meet at."""
         if self.is_first:
-            self.meeting = self._store(0)
+            self.meeting = self._new_store(0, True)
             self.store.set(f'port {attempt}', str(self.meeting.port))
         return int(self.store.get(f'port {attempt}'))
 
+    def has_failed(self, attempt: int) -> bool:
+        """Whether a machine has lost a process in this attempt."""
+        return self.store.check([f'failed {attempt}'])
+
     def agree(self, attempt: int, codes: list[int]) -> list[int]:
         """The exit statuses of the processes of all machines."""
-        failed = any(codes)
-        if failed:
+        if any(codes):
             self.store.set(f'failed {attempt}', '')
         self.tell(f'codes {attempt}', codes)
-        hint = 'it may be down'
-        all_codes = self.hear(f'codes {attempt}', hint, 3 * GRACE + 30 if failed else None)
+        # The others need no longer than this one where something has failed.
+        short = 6 * GRACE
+        all_codes = self.hear(f'codes {attempt}', short if any(codes) else self.settings.timeout)
         self.tell(f'heard {attempt}', 0)
         if self.is_first:  # the store must live until all have read it
-            self.hear(f'heard {attempt}', hint, 3 * GRACE)
+            self.hear(f'heard {attempt}', short)
         return sum(all_codes, [])
-
-    def has_failed(self, attempt: int) -> bool:
-        """Whether another machine has lost a process in this attempt."""
-        try:
-            return self.settings.machines > 1 and self.store.check([f'failed {attempt}'])
-        except self.error:  # the first machine has gone
-            return True
 
 
 class Processes:
@@ -197,7 +213,7 @@ class Processes:
                 )
             )
 
-    def wait(self, has_failed) -> list[int]:
+    def wait(self, has_failed: Callable[[], bool]) -> list[int]:
         """Wait until all have ended, and end those that do not while others fail.
 
         Args:
@@ -215,14 +231,18 @@ class Processes:
             if failed and not self.stopped_by:
                 deadline = min(deadline, time.monotonic() + GRACE)
             time.sleep(0.1)
+        self.end()
+        if self.stopped_by and any(codes) and SAVED not in codes:
+            return [128 + self.stopped_by]
+        return codes
+
+    def end(self) -> None:
+        """Kill what is left of them."""
         for process in self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # data workers too
             process.wait()
         self.running = []
-        if self.stopped_by and any(codes) and SAVED not in codes:
-            return [128 + self.stopped_by]
-        return codes
 
 
 def verdict(codes: list[int]) -> int | None:
@@ -238,19 +258,14 @@ def verdict(codes: list[int]) -> int | None:
     return max((code for code in codes if code != LOST), default=None)
 
 
-def main() -> None:
-    settings = Settings.read()
-    count, *command = sys.argv[1:]
-    if not count.isdecimal() or int(count) < 1:
-        stop(f'GPUS: expected a number of processes, got {count}.', status=2)
-    count = int(count)
-    processes = Processes()
-    machines = Machines(settings, count)
+def run(
+    settings: Settings, machines: Machines, processes: Processes, count: int, command: list[str]
+) -> None:
+    """Start the processes until they end well, or fail once too often."""
     for attempt in range(settings.restarts + 1):
-        port = machines.open_attempt(attempt)
         environment = {
             'MASTER_ADDR': settings.address,
-            'MASTER_PORT': str(port),
+            'MASTER_PORT': str(machines.open_attempt(attempt)),
             'WORLD_SIZE': str(settings.machines * count),
             'LOCAL_WORLD_SIZE': str(count),
             'RANK': str(settings.machine * count),
@@ -258,7 +273,7 @@ def main() -> None:
             'TORCHELASTIC_RESTART_COUNT': str(attempt),
         }
         processes.start(command, count, environment)
-        codes = processes.wait(lambda attempt=attempt: machines.has_failed(attempt))
+        codes = processes.wait(partial(machines.has_failed, attempt))
         codes = machines.agree(attempt, codes)
         status = verdict(codes)
         if status is not None:
@@ -268,7 +283,21 @@ def main() -> None:
         if attempt < settings.restarts:
             times = f'RESTARTS: {attempt + 1} of {settings.restarts}'
             print(f'{cause}: all start anew ({times}).', file=sys.stderr, flush=True)
-    stop(f'{cause} (RESTARTS={settings.restarts}). Train on with --resume.')
+    stop(f'{cause} (RESTARTS={settings.restarts}). Go on with --resume.')
+
+
+def main() -> None:
+    settings = Settings.read()
+    count, *command = sys.argv[1:]
+    if not count.isdecimal() or int(count) < 1:
+        stop(f'GPUS: expected a number of processes, got {count}.', status=2)
+    processes = Processes()
+    machines = Machines(settings, int(count))
+    try:
+        run(settings, machines, processes, int(count), command)
+    except machines.error:
+        processes.end()
+        stop(f'The first machine ({settings.address}) has gone.')
 
 
 if __name__ == '__main__':

@@ -63,9 +63,11 @@ class Rank(Forked):
         self.kill(number)
 
 
-def train(config: Path, work_dir: Path, disturb: Callable[[Path], None], **env: str) -> object:
+def train(
+    config: Path, work_dir: Path, disturb: Callable[[Path], None], *args: str, **env: str
+) -> object:
     """Train in two processes; ``disturb`` runs beside. Gives the exit status."""
-    tool = (str(REPO / 'tools/train.py'), str(config), '--work-dir', str(work_dir))
+    tool = (str(REPO / 'tools/train.py'), str(config), '--work-dir', str(work_dir), *args)
     env = {'CUDA_VISIBLE_DEVICES': '', 'UNIFORMER_MM_TIMEOUT': '120', **env}
     Rank.newest = []
     thread = threading.Thread(target=disturb, args=(work_dir,), daemon=True)
@@ -174,7 +176,7 @@ def disturbed(config: Path, root: Path, rng: random.Random) -> Iterator[Outcome]
     yield Outcome('ranks', 'a process frozen', 'harm' if found else 'fine', found)
 
     status = train(config, root / 'stopped', stop)
-    again = train(config, root / 'stopped', lambda work_dir: None, TORCHELASTIC_RESTART_COUNT='1')
+    again = train(config, root / 'stopped', lambda work_dir: None, '--resume')
     found = f'status {status}, {again}' if (status, again) != (75, 0) else ''
     found = found or compare(root / 'stopped', whole)
     yield Outcome('ranks', 'told to stop, resumed', 'harm' if found else 'fine', found)

@@ -1,6 +1,7 @@
 """Two processes train as one does."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import torch
 from forked import run_forked, run_ranks
 from small_runs import build
+from tiny_runs import difference
 
 from uniformer_mm.checkpoints import load_weights_only
 
@@ -32,6 +34,30 @@ train_dataloader = dict(batch_size=2, num_workers=1)
 default_hooks = dict(
     signal=dict(type='SignalAt', step=4, rank=1), preemption=dict(interval=3)
 )
+"""
+
+# UniFormer-B, which a base shards; no BatchNorm statistics, no random numbers.
+SHARDED = """
+_base_ = [{base!r}, {sharded!r}]
+custom_imports = dict(imports=['uniformer_mm', 'loss_recorder'], allow_failed_imports=False)
+backbone = dict(
+    _delete_=True, type='uniformer_mm.{backbone}', arch='base', norm_eval=True, {options}
+)
+custom_hooks = [dict(type='LossRecorder')]
+"""
+IMAGES = """
+model = dict(backbone=backbone, head=dict(in_channels=512), train_cfg=None)
+train_dataloader = dict(
+    dataset=dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')])
+)
+"""
+VIDEOS = """
+model = dict(
+    backbone=backbone, cls_head=dict(in_channels=512), data_preprocessor=dict(blending=None)
+)
+clips = _base_.val_pipeline
+clips[1].clip_len = 32
+train_dataloader = dict(dataset=dict(pipeline=clips))
 """
 
 RECORDED = """
@@ -122,6 +148,20 @@ def test_two_processes_equal_one(repo_root, tiny_config, tmp_path):
     weights = [load_weights_only(d / 'epoch_2.pth')['state_dict'] for d in (one, two)]
     for name, weight in weights[0].items():
         torch.testing.assert_close(weights[1][name], weight, rtol=1e-4, atol=1e-5)
+    sharded, resumed = tmp_path / 'sharded', tmp_path / 'resumed'
+    base = repo_root / 'configs/_base_/runtimes/sharded.py'
+    sharded_config = tmp_path / 'sharded.py'
+    sharded_config.write_text(f'_base_ = [{str(config)!r}, {str(base)!r}]\n')
+    train = (repo_root / 'tools/train.py', sharded_config, '--seed', 0, *batch, '--work-dir')
+    succeed(run_ranks(*train, sharded))
+    succeed(run_ranks(*train, resumed, '--resume', sharded / 'epoch_1.pth'))
+    assert [json.loads((sharded / f'losses_{rank}.json').read_text()) for rank in range(2)] == [
+        pytest.approx(losses, rel=1e-5) for losses in parts
+    ]
+    assert difference(sharded / 'epoch_2.pth', resumed / 'epoch_2.pth') == ''
+    states = [load_weights_only(d / 'epoch_2.pth')['optimizer']['state'] for d in (two, sharded)]
+    torch.testing.assert_close(states[1], states[0], rtol=1e-3, atol=1e-5)
+
     assert len(list(two.glob('*/*.log'))) == 1
     assert sorted(p.name for p in two.glob('*.pth')) == ['epoch_1.pth', 'epoch_2.pth']
 
@@ -131,6 +171,36 @@ def test_two_processes_equal_one(repo_root, tiny_config, tmp_path):
     (log,) = two.glob('*/vis_data/scalars.json')
     last = [json.loads(x) for x in log.read_text().splitlines() if 'accuracy' in x][-1]
     assert json.loads(metrics.read_text())['accuracy/top1'] == last['accuracy/top1']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['images', 'videos'])
+def test_sharded_uniformer_b(repo_root, tiny_config, tmp_path, kind):
+    """One step, in which each of two processes keeps half of the parameters."""
+    sharded = repo_root / 'configs/_base_/runtimes/sharded.py'
+    if kind == 'images':
+        base, text, names = tiny_config, IMAGES, ('UniFormer', 'out_indices=(3,), final_norm=True')
+    else:
+        pytest.importorskip('mmaction')
+        make_mini.make('kinetics', tmp_path / 'data/mini', counts=dict(train=4, val=1))
+        base = repo_root / 'configs/mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
+        text, names = VIDEOS, ('UniFormer3D', 'init_cfg=None')
+    config = tmp_path / 'sharded.py'
+    files = dict(base=str(base), sharded=str(sharded))
+    config.write_text(SHARDED.format(**files, backbone=names[0], options=names[1]) + text)
+    work = tmp_path / 'work'
+    succeed(run_ranks(
+        repo_root / 'tools/train.py', config, '--work-dir', work, '--no-validate', '--cfg-options',
+        f'train_dataloader.batch_size={16 if kind == "images" else 2}', 'train_cfg.max_epochs=1',
+        'train_dataloader.num_workers=0', 'default_hooks.checkpoint.save_optimizer=False',
+        cwd=tmp_path,
+    ))  # fmt: skip
+    saved = load_weights_only(work / 'epoch_1.pth')['state_dict']
+    assert sum(weight.numel() for weight in saved.values()) > 49e6
+    first, second = (json.loads((work / f'losses_{rank}.json').read_text()) for rank in range(2))
+    assert len(first) == len(second) == 1
+    classes = saved['head.fc.bias' if kind == 'images' else 'cls_head.fc_cls.bias'].numel()
+    assert first + second == pytest.approx([math.log(classes)] * 2, rel=0.3)
 
 
 BY_EPOCH = ('train_dataloader.batch_size=1', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
@@ -253,25 +323,21 @@ def test_several_machines_need_an_address(repo_root):
     assert 'set MASTER_ADDR' in result.stderr
 
 
-def test_torchrun_gets_the_machines(repo_root, tmp_path):
-    machines = {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': 'node0', 'PORT': '1234'}
-    python = fake_program(tmp_path, 'python')
-    result = run_script(
-        repo_root,
-        'tools/dist_test.sh',
-        'my config.py',
-        'a.pth',
-        4,
-        '--tta',
-        PYTHON=python,
-        **machines,
-    )
-    args = result.stdout.splitlines()
-    tool = f'{repo_root}/tools/test.py'
-    assert args == [
-        *('-m', 'torch.distributed.run', '--nnodes=2', '--node_rank=1'),
-        *('--master_addr=node0', '--master_port=1234', '--nproc_per_node=4'),
-        *(tool, 'my config.py', 'a.pth', '--launcher', 'pytorch', '--tta'),
+def test_torchrun_is_used_if_it_gets_options(repo_root, tmp_path):
+    env = {'NNODES': '2', 'MASTER_ADDR': 'node0', 'PORT': '1234'}
+    env['PYTHON'] = fake_program(tmp_path, 'python')
+    run = ('tools/dist_test.sh', 'my config.py', 'a.pth', 4, '--tta')
+    tool = ('4', f'{repo_root}/tools/test.py', 'my config.py', 'a.pth', '--tta')
+    result = run_script(repo_root, *run, **env)
+    assert result.stdout.splitlines() == [
+        *(f'{repo_root}/tools/launch.py', *tool, '--launcher', 'pytorch')
+    ]
+    options = ('--max-restarts=3', '--rdzv-backend=c10d')
+    result = run_script(repo_root, run[0], *options, *run[1:], **env, NODE_RANK='1')
+    assert result.stdout.splitlines() == [
+        *('-m', 'torch.distributed.run', '--nnodes=2', '--node_rank=1', '--master_addr=node0'),
+        *('--master_port=1234', '--nproc_per_node=4', *options, *tool[1:]),
+        *('--launcher', 'pytorch'),
     ]
 
 

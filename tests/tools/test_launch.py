@@ -72,7 +72,7 @@ def test_all_start_anew_when_one_is_killed(launch, tmp_path):
         (['0:1=1'], 1, 1, ''),  # an error that would come again
         (['0:0=75', '0:1=75'], 75, 1, ''),  # told to stop
         (['0:0=69', '0:1=69'], 0, 2, 'The processes lost each other: all start anew'),
-        (['0:0=kill', '1:0=kill'], 1, 2, 'error: Ended by SIGKILL (RESTARTS=1). Train on with'),
+        (['0:0=kill', '1:0=kill'], 1, 2, 'error: Ended by SIGKILL (RESTARTS=1). Go on with'),
     ],
 )
 def test_what_is_worth_another_attempt(launch, tmp_path, ends, status, attempts, said):
@@ -136,7 +136,7 @@ def test_machines_that_do_not_fit(launch, tmp_path):
     assert 'did not answer within TIMEOUT=1 s: start the script with NODE_RANK=0' in missing.stderr
     alone = launch(**{**first, 'TIMEOUT': 1}).wait(60)
     assert 'error: NODE_RANK 1 did not answer within 1 s: start the script there.' in alone.stderr
-    one, other = launch(**first), launch(**second, gpus=1)
+    one, other = (launch(**{**first, 'TIMEOUT': 3}), launch(**{**second, 'TIMEOUT': 3}, gpus=1))
     runs = [one.wait(60), other.wait(60)]
     assert any("'GPUS': 1" in run.stderr and 'the same on all' in run.stderr for run in runs)
     assert all(run.returncode == 1 for run in (missing, alone, *runs))

@@ -9,21 +9,14 @@ from mmengine._strategy import DDPStrategy
 from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.model import revert_sync_batchnorm
-from torch import nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_optimizer_state_dict,
-)
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.utils._pytree import tree_map
 
 from uniformer_mm.checkpoints import through_safe_reader
 from uniformer_mm.registry import STRATEGIES
-
-_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 @STRATEGIES.register_module()
@@ -34,8 +27,7 @@ class FullyShardedStrategy(DDPStrategy):
     parameters when it computes with them. mmengine's ``FSDPStrategy`` does so with the older
     ``FullyShardedDataParallel``, which needs a GPU.
 
-    Checkpoints are those of other runs: one file with whole weights. The optimizer's state has the
-    names of the parameters, so only a sharded run, with any number of processes, resumes from it.
+    Checkpoints are those of other runs: one file, with whole weights and optimizer states.
 
     Args:
         units: Names of the classes of modules whose parameters are collected at their turn, such
@@ -58,22 +50,32 @@ class FullyShardedStrategy(DDPStrategy):
         for module in [m for m in model.modules() if type(m).__name__ in self.units]:
             fully_shard(module, mesh=mesh)
         fully_shard(model, mesh=mesh)
-        model.register_load_state_dict_pre_hook(_shard_entries)
+        model.register_load_state_dict_pre_hook(_spread_entries)
         return model
 
     def model_state_dict(self) -> dict[str, Any]:
-        """The whole weights in the first process, nothing in the others; all have to call it."""
-        return get_model_state_dict(self.model, options=_WHOLE)
+        """The whole weights; all processes have to ask for them."""
+        return tree_map(_collect, dict(self.model.state_dict()))
 
     def optim_state_dict(self) -> dict[str, Any]:
-        """The whole state in the first process, nothing in the others; all have to call it."""
-        return get_optimizer_state_dict(self.model, self.optim_wrapper.optimizer, options=_WHOLE)
+        """The whole state of the optimizer; all processes have to ask for it."""
+        return tree_map(_collect, self.optim_wrapper.state_dict())
 
     def load_optim_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take each process's part of a whole state."""
-        set_optimizer_state_dict(
-            self.model, self.optim_wrapper.optimizer, state_dict, options=_WHOLE
+        """Take this process's part of a whole state."""
+        groups = zip(
+            state_dict['param_groups'], self.optim_wrapper.optimizer.param_groups, strict=True
         )
+        parameters = {
+            number: parameter
+            for found, own in groups
+            for number, parameter in zip(found['params'], own['params'], strict=True)
+        }
+        states = {
+            number: {name: _spread(value, parameters[number]) for name, value in state.items()}
+            for number, state in state_dict['state'].items()
+        }
+        self.optim_wrapper.load_state_dict({**state_dict, 'state': states})
 
     def load_checkpoint(self, filename: str, **kwargs: Any) -> dict[str, Any]:
         """Load weights as :class:`~uniformer_mm.engine.CheckpointGuardHook` has them read.
@@ -92,11 +94,22 @@ class FullyShardedStrategy(DDPStrategy):
                 self.optim_state_dict()
 
 
-def _shard_entries(module: nn.Module, state_dict: dict[str, Any], prefix: str, *args) -> None:
-    """Give whole entries of a state dict the distribution of the module's parameters."""
+def _collect(value: Any) -> Any:
+    """All parts of a tensor that is spread over the processes; anything else as it is."""
+    return value.full_tensor().cpu() if isinstance(value, DTensor) else value
+
+
+def _spread(value: Any, like: Tensor) -> Any:
+    """A whole tensor spread as a parameter of its shape is; anything else as it is."""
+    if isinstance(value, DTensor) or not isinstance(value, Tensor) or not isinstance(like, DTensor):
+        return value
+    if value.shape != like.shape:
+        return value
+    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+
+
+def _spread_entries(module: nn.Module, state_dict: dict[str, Any], prefix: str, *args) -> None:
+    """Spread the whole entries of a state dict that the module is about to load."""
     for name, parameter in module.named_parameters():
-        value = state_dict.get(prefix + name)
-        if isinstance(parameter, DTensor) and value is not None and not isinstance(value, DTensor):
-            state_dict[prefix + name] = distribute_tensor(
-                value.to(parameter.device), parameter.device_mesh, parameter.placements
-            )
+        if prefix + name in state_dict:
+            state_dict[prefix + name] = _spread(state_dict[prefix + name], parameter)
