@@ -1,5 +1,6 @@
 """What is damaged is refused: files that have changed, and values that nobody trained."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,20 @@ def test_flipped_bit(tmp_path, suffix):
         assert not torch.equal(torch.load(path)['state_dict']['weight'], weight)
     with pytest.raises(CheckpointError, match='has changed since it was written'):
         load_file(path)
+
+
+def test_part_that_is_marked_as_a_folder(tmp_path):
+    """One bit of an archive's directory, for which PyTorch gives whatever was in the memory."""
+    torch.save({'weight': torch.rand(99)}, tmp_path / 'a.pth')
+    with (
+        zipfile.ZipFile(tmp_path / 'a.pth') as old,
+        zipfile.ZipFile(tmp_path / 'b.pth', 'w') as new,
+    ):
+        for part in old.infolist():
+            part.external_attr |= 0x10 * part.filename.endswith('data/0')
+            new.writestr(part, old.read(part.filename))
+    with pytest.raises(CheckpointError, match='has changed since it was written, in a/data/0'):
+        load_file(tmp_path / 'b.pth')
 
 
 def test_files_without_checksums_load(tmp_path):

@@ -2,7 +2,7 @@
 
 import argparse
 import pickle
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ def training_checkpoint() -> dict:
         'meta': {
             'arrays': [array, np.asfortranarray(array), array.astype('>i2'), np.array([True])],
             'best': np.float64(0.5),
+            'milestones': Counter([2, 4, 4]),  # of MultiStepLR
             'dataset_meta': ConfigDict(classes=['a'], nested={'b': (np.int64(1), b'\xff')}),
         },
         'args': argparse.Namespace(lr=1e-3, betas=(0.9, np.float32(0.5))),
@@ -55,6 +56,7 @@ def test_training_file_loads(load, tmp_path, zipped):
     for found, expected in zip(loaded['meta']['arrays'], saved['meta']['arrays'], strict=True):
         assert type(found) is np.ndarray and found.dtype == expected.dtype
         assert np.array_equal(found, expected) and found.flags.writeable
+    assert loaded['meta']['milestones'] == Counter({2: 1, 4: 2})
     meta = loaded['meta']['dataset_meta']
     assert type(meta) is ConfigDict and meta.nested.b == (1, b'\xff')
     assert type(loaded['args']) is argparse.Namespace and loaded['args'].betas == (0.9, 0.5)

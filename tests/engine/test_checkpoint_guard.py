@@ -269,6 +269,9 @@ ODD = (
     (shapes_of_another_model, 'exp_avg of its optimizer'),
     (lambda file: file['param_schedulers'].append({}), 'param_scheduler of the config'),
     (lambda file: file['param_schedulers'][0].update(last_step=0.5), 'last_step of its Cosine'),
+    (lambda file: file['message_hub']['resumed_keys'].update(iter=False), 'iter is not resumed'),
+    (lambda file: file.pop('state_dict'), "'state_dict' .* is not a mapping"),
+    (lambda file: file.pop('ema_state_dict'), 'of a run without averaged weights'),
     (lambda file: file['ema_state_dict'].pop('steps'), 'no count of steps'),
     (lambda file: file['ema_state_dict'].popitem(), 'Missing from the file'),
 )

@@ -72,7 +72,8 @@ def change(checkpoint: dict, rng: random.Random) -> str:
             break
         node, key = inner, rng.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
         name += f'.{key}'
-    if rng.random() < 0.2:
+    # A parameter of which the optimizer knows nothing had no gradient.
+    if rng.random() < 0.2 and not name.startswith('optimizer.state.'):
         del node[key]
         return f'{name} taken out'
     odd = rng.choice(list(ODD))

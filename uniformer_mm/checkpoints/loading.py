@@ -266,6 +266,8 @@ def load_model(
     if 'state_dict' not in checkpoint:
         checkpoint.clear()
     checkpoint['state_dict'] = state
+    if 'meta' in checkpoint:
+        checkpoint['meta'] = weights.meta  # a dict, whatever the file has
 
 
 def _order_classes(weights: Weights, wanted: str | None) -> Weights:

@@ -299,7 +299,7 @@ def _find_state_dict(
             )
     else:
         entry = next((name for name in _PLAIN_ENTRIES if name in checkpoint), None)
-    state = checkpoint if entry is None else checkpoint[entry]
+    state = checkpoint if entry is None else checkpoint.get(entry)
     if entry == 'ema_state_dict' and isinstance(state, Mapping):
         state = {key: value for key, value in state.items() if key != 'steps'}
     if (

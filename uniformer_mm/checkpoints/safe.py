@@ -194,11 +194,14 @@ class _Builder:
 
     def _fill(self, container: dict | list | set) -> None:
         if isinstance(container, dict):
-            items: Any = [(self(key), self(value)) for key, value in container.items()]
-        else:
-            items = [self(value) for value in container]
+            items = [(self(key), self(value)) for key, value in container.items()]
+            container.clear()
+            for key, value in items:  # a Counter's update would count them
+                container[key] = value
+            return
+        values = [self(value) for value in container]
         container.clear()
-        (container.extend if isinstance(container, list) else container.update)(items)
+        (container.extend if isinstance(container, list) else container.update)(values)
 
     def names(self, state: Any) -> dict[str, Any]:
         """A dict of plain names, built."""

@@ -63,7 +63,12 @@ def clean_message_hub(hub: Any, folder: Path, source: str) -> None:
     for name, value in hub['log_scalars'].items():
         is_empty = isinstance(value, HistoryBuffer) and not len(value.data[0])
         _require(not is_empty, source, f"the log of '{name}' is empty")
-    info = hub['runtime_info']
+    info, resumed = hub['runtime_info'], hub['resumed_keys']
+    for name, value in resumed.items():
+        is_kept = name in info or name in hub['log_scalars']
+        _require(
+            value is True or (value is False and not is_kept), source, f'{name} is not resumed'
+        )
     ids = info.get('keep_ckpt_ids', [])
     is_ids = isinstance(ids, list) and all(map(_is_count, ids))
     _require(is_ids, source, 'keep_ckpt_ids is no list of counts')
@@ -77,6 +82,7 @@ def clean_message_hub(hub: Any, folder: Path, source: str) -> None:
                 info[name] = str(own)
             else:
                 print_log(f'{info.pop(name)} is left alone: no file of {folder}.', 'current')
+                resumed.pop(name, None)
 
 
 def check_optimizer(found: Any, own: OptimWrapper | OptimWrapperDict, source: str) -> None:
@@ -92,9 +98,10 @@ def check_optimizer(found: Any, own: OptimWrapper | OptimWrapperDict, source: st
             finite.
     """
     if isinstance(own, OptimWrapperDict):
-        fits = isinstance(found, Mapping) and found.keys() == own.keys()
+        wrappers = dict(own.items())
+        fits = isinstance(found, Mapping) and found.keys() == wrappers.keys()
         _require(fits, source, 'it has other optimizers than the config')
-        for name, wrapper in own.items():
+        for name, wrapper in wrappers.items():
             check_optimizer(found[name], wrapper, source)
         return
     optimizer = own.optimizer
@@ -129,18 +136,22 @@ def check_optimizer(found: Any, own: OptimWrapper | OptimWrapperDict, source: st
     is_ids = all(map(_is_count, ids)) and len(set(ids)) == len(ids)
     fits = is_states and is_ids and states.keys() <= set(ids)
     _require(fits, source, 'the state of its optimizer is of other parameters')
-    first = next(iter(states.values()), {})
+    names: dict[bool, set[str]] = {}
     for number, parameter in zip(ids, parameters, strict=True):
-        state = states.get(number, first)  # a frozen parameter has none
-        _require(state.keys() == first.keys(), source, 'the state of its optimizer is incomplete')
-        for name, value in state.items() if number in states else ():
-            fits = value is None or isinstance(value, Tensor)
+        state = states.get(number)
+        if state is None:  # as of a parameter that had no gradient
+            continue
+        # Adafactor has other entries for matrices than for vectors.
+        fits = names.setdefault(parameter.ndim > 1, state.keys()) == state.keys()
+        _require(fits, source, 'the state of its optimizer is incomplete')
+        for name, value in state.items():
             if name == 'step':
                 fits = _is_number(value) and value >= 0
-            elif name in _LIKE_PARAMETERS and value is not None:
-                fits = fits and value.is_floating_point() and value.shape == parameter.shape
-            elif not fits:
-                fits = not isinstance(value, str)
+            elif name in _LIKE_PARAMETERS and not (name == 'momentum_buffer' and value is None):
+                fits = isinstance(value, Tensor) and value.is_floating_point()
+                fits = fits and value.shape == parameter.shape
+            else:
+                fits = not isinstance(value, str | bytes)
             _require(fits, source, f'{name} of its optimizer is that of another model')
             if isinstance(value, Tensor) and value.is_floating_point():
                 fault = f'{name} of its optimizer has numbers that are not finite'

@@ -118,14 +118,17 @@ class CheckpointGuardHook(Hook):
             allow_new_head=self.allow_new_head and not runner._resume,
             class_order=self.class_order,
         )
-        if runner._resume and 'ema_state_dict' in checkpoint:
-            if not any(hasattr(hook, 'ema_model') for hook in runner.hooks):
+        if runner._resume:
+            averages = any(hasattr(hook, 'ema_model') for hook in runner.hooks)
+            if averages != ('ema_state_dict' in checkpoint):
                 raise CheckpointError(
-                    f'{source} is of a run with an EMAHook: without one, training would go on with '
-                    'its averaged weights. Add the hook to custom_hooks, or give the file as '
-                    'load_from, without resume.'
+                    f'{source} is of a run {"without" if averages else "with"} averaged weights, '
+                    f'and this one is {"with" if averages else "without"}: give custom_hooks the '
+                    'EMAHook of that run or none as it, or give the file as load_from, without '
+                    'resume.'
                 )
-            check_averaged(checkpoint['ema_state_dict'], checkpoint['state_dict'], source)
+            if averages:
+                check_averaged(checkpoint['ema_state_dict'], checkpoint['state_dict'], source)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """State what no tensor shape shows."""
