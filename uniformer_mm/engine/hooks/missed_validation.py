@@ -8,7 +8,7 @@ from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
-from uniformer_mm.files import write_beside
+from uniformer_mm.files import remove_parts, write_beside
 from uniformer_mm.registry import HOOKS
 
 from .checkpoints import SafeCheckpointHook
@@ -30,6 +30,8 @@ class MissedValidationHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Make up the validation, and save its metrics and the best checkpoint."""
+        if runner.rank == 0:
+            remove_parts(runner.work_dir, RECORD)
         due = [runner._resume and self._is_due(runner)]
         broadcast_object_list(due)  # the file may be the first process's alone
         if not due[0]:
