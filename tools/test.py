@@ -84,7 +84,6 @@ def main() -> None:
         )
     if args.tta:
         cli.set_tta(cfg)
-    cli.add_image_checks(cfg, ('test',))
     whole = ExitStack()
     for file in prediction_files:
         if cli.is_first_process(args.launcher):

@@ -68,6 +68,9 @@ def test_loaders_and_head_are_those_of_mmpose() -> None:
             loader.pop('batch_size')
         cfg.train_dataloader.pop('persistent_workers')
         cfg.train_dataloader.dataset.pop('pipeline')
+        checked = cfg is ours  # the same data set and metric, on annotations that are looked at
+        for node in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset, cfg.val_evaluator):
+            assert (node.pop('type')[:20] == 'uniformer_mm.Checked') == checked
     for part in ('data_preprocessor', 'head', 'test_cfg'):
         assert ours.model[part] == stock.model[part]
     for part in ('train_dataloader', 'val_dataloader', 'val_evaluator', 'codec'):

@@ -3,14 +3,18 @@
 import io
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from mmengine.runner import BaseLoop
 from PIL import Image
 
-from uniformer_mm.cli import UserError, add_image_checks
+from uniformer_mm.cli import UserError
 from uniformer_mm.datasets import CheckImageFile
 from uniformer_mm.datasets.transforms.image_check import check_pixels, image_size, is_cut_off
+from uniformer_mm.engine import ImageCheckHook
 
 
 def write(path: Path, orientation: int = 1, thumbnail: bool = False) -> Path:
@@ -71,13 +75,15 @@ def test_step(tmp_path, log) -> None:
     assert step.transform(dict(img_path='s3://bucket/a.png')), 'not of this machine'
 
 
-def test_tools_put_it_in_front() -> None:
-    from mmengine.config import Config
+def test_a_hook_lets_data_sets_look(tmp_path) -> None:
+    """The empty file is named before the library's own step sees it."""
+    from mmcv.transforms import Compose, LoadImageFromFile
 
-    steps = [dict(type='Other'), dict(type='mmcv.LoadImageFromFile'), dict(type='Pack')]
-    dataset = dict(type='RepeatDataset', dataset=dict(type='Inner', pipeline=steps))
-    cfg = Config(dict(train_dataloader=dict(dataset=dataset), val_dataloader=None))
-    for _ in range(2):
-        add_image_checks(cfg, ('train', 'val'))
-    kinds = [step['type'] for step in cfg.train_dataloader.dataset.dataset.pipeline]
-    assert kinds == ['Other', 'uniformer_mm.CheckImageFile', 'mmcv.LoadImageFromFile', 'Pack']
+    dataset = SimpleNamespace(pipeline=Compose([LoadImageFromFile()]))
+    loop = Mock(spec=BaseLoop, dataloader=SimpleNamespace(dataset=SimpleNamespace(dataset=dataset)))
+    ImageCheckHook().before_run(
+        SimpleNamespace(_train_loop=loop, _val_loop=None, _test_loop={'type': 'not built'})
+    )
+    (tmp_path / 'a.png').touch()
+    with pytest.raises(UserError, match='a.png cannot be read as an image: the file is empty'):
+        dataset.pipeline({'img_path': str(tmp_path / 'a.png')})

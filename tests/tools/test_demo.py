@@ -239,7 +239,7 @@ def test_poses_of_one_image(image) -> None:
 def test_pictures_from_the_command_line(run_main, image, tmp_path) -> None:
     config, dump = REPO / 'configs/mini/uniformer-mini_1xb32_digits.py', tmp_path / 'dump.pkl'
     missing = run_main('tools/visualization/draw.py', config, dump, tmp_path / 'all.png')
-    assert missing == f'error: there is no file {dump}'
+    assert missing == f'error: There is no file {dump}.'
     scores = torch.tensor([0.9, 0.1])
     sample = dict(img_path=image, gt_label=0, pred_label=0, pred_score=scores)
     dump.write_bytes(pickle.dumps([sample]))

@@ -19,7 +19,6 @@ from .files import (
     resume_after_restart,
     set_resume,
 )
-from .images import add_image_checks
 from .libraries import LIBRARIES, Library, library_of, task_forward
 from .messages import debugging, run_tool
 from .runtime import (
@@ -39,7 +38,6 @@ __all__ = [
     'UserError',
     'add_common_arguments',
     'add_dump',
-    'add_image_checks',
     'add_options',
     'build_runner',
     'build_trained',

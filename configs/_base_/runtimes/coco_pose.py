@@ -17,6 +17,8 @@ default_hooks = dict(
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
     finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
+    # Damaged images are named, enormous ones refused.
+    check_images=dict(type='uniformer_mm.ImageCheckHook'),
     # There is something to train, in a work dir of its own; a signal ends it with a checkpoint.
     batch_count=dict(type='uniformer_mm.BatchCountHook'),
     work_dir_lock=dict(type='uniformer_mm.WorkDirLockHook'),

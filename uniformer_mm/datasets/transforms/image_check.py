@@ -92,8 +92,8 @@ class CheckImageFile(BaseTransform):
 
     Refused are files that are empty, damaged in the header or too large, and images of another size
     than their annotations say, with which masks would be drawn beyond their memory. One that is cut
-    off is loaded, since a long run should not end by it, with a warning that names it. The tools
-    put this step in front of the one that loads images. Only files of this machine are looked at.
+    off is loaded, since a long run should not end by it, with a warning that names it. Only local
+    files are looked at. ``ImageCheckHook`` lets every data set of a run do so.
 
     Key: ``img_path``; ``height`` and ``width`` if the annotations say them. Nothing is changed.
     """

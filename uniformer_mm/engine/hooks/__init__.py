@@ -4,6 +4,7 @@ from .checkpoints import SafeCheckpointHook
 from .class_check import ClassCheckHook
 from .epoch_seed import EpochSeedHook
 from .finite_loss import FiniteLossHook
+from .image_check import ImageCheckHook
 from .label_check import LabelCheckHook
 from .missed_validation import MissedValidationHook
 from .preemption import PreemptionHook
@@ -22,6 +23,7 @@ __all__ = [
     'ClassCheckHook',
     'EpochSeedHook',
     'FiniteLossHook',
+    'ImageCheckHook',
     'IterSyncBuffersHook',
     'LabelCheckHook',
     'VideoDataHook',
