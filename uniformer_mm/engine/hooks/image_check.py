@@ -16,7 +16,7 @@ from .datasets import datasets_of
 
 @HOOKS.register_module()
 class ImageCheckHook(Hook):
-    """Let the data sets of a run look at image files, with ``CheckImageFile``, before they load them.
+    """Let the data sets of a run look at images, with ``CheckImageFile``, before they load them.
 
     A hook, since the pipelines themselves are the libraries' and the paper's. In iteration-based
     training mmengine's own loop has started its data workers by then, which are not reached.
