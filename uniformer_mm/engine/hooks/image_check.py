@@ -8,7 +8,6 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from uniformer_mm.datasets import CheckImageFile
 from uniformer_mm.registry import HOOKS
 
 from .datasets import datasets_of
@@ -24,6 +23,8 @@ class ImageCheckHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Put the look in front of the first step that loads an image."""
+        from uniformer_mm.datasets import CheckImageFile  # needs mmcv, which a backbone does not
+
         for dataset in datasets_of(runner):
             steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
             for step in steps:
@@ -32,5 +33,5 @@ class ImageCheckHook(Hook):
                     break
 
 
-def _load(check: CheckImageFile, load: Any, results: dict) -> dict | None:
+def _load(check: Any, load: Any, results: dict) -> dict | None:
     return load(check(results))
