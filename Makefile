@@ -48,8 +48,8 @@ demo-all: full ## all demos, and one page with their pictures
 $(DEMOS):
 	@"$(PY)" tools/demo/run.py $(@:demo-%=%)
 
-PYTEST = OMP_NUM_THREADS=1 "$(PY)" -m pytest -q --numprocesses 3 --dist loadfile
-test: lint ## run ruff and all tests, in three processes, since some wait for others
+PYTEST = OMP_NUM_THREADS=1 "$(PY)" -m pytest -q --numprocesses 2 --dist loadfile
+test: lint ## run ruff and all tests, in two processes
 	$(PYTEST)
 
 test-fast: full ## run the tests that are not marked slow
