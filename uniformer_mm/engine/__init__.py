@@ -20,11 +20,6 @@ from .schedules import EpochCosineLR, WarmupCosineLR
 
 __all__ = [
     'BatchCountHook',
-    'check_batch_count',
-    'SafeCheckpointHook',
-    'MissedValidationHook',
-    'PreemptionHook',
-    'WorkDirLockHook',
     'CPUDistributedDataParallel',
     'CheckpointGuardHook',
     'ClassCheckHook',
@@ -34,7 +29,12 @@ __all__ = [
     'ImageCheckHook',
     'IterSyncBuffersHook',
     'LabelCheckHook',
+    'MissedValidationHook',
+    'PreemptionHook',
     'ResumableIterBasedTrainLoop',
+    'SafeCheckpointHook',
     'VideoDataHook',
     'WarmupCosineLR',
+    'WorkDirLockHook',
+    'check_batch_count',
 ]

@@ -14,11 +14,6 @@ from .work_dir import WorkDirLockHook
 
 __all__ = [
     'BatchCountHook',
-    'check_batch_count',
-    'SafeCheckpointHook',
-    'MissedValidationHook',
-    'PreemptionHook',
-    'WorkDirLockHook',
     'CheckpointGuardHook',
     'ClassCheckHook',
     'EpochSeedHook',
@@ -26,5 +21,10 @@ __all__ = [
     'ImageCheckHook',
     'IterSyncBuffersHook',
     'LabelCheckHook',
+    'MissedValidationHook',
+    'PreemptionHook',
+    'SafeCheckpointHook',
     'VideoDataHook',
+    'WorkDirLockHook',
+    'check_batch_count',
 ]
