@@ -8,8 +8,8 @@ from mmengine.registry import TRANSFORMS
 from PIL import Image
 
 from uniformer_mm.datasets import DenseClipSample, FirstCrop, SampleFramesV0, VideoRandAugment
-from uniformer_mm.errors import UserError
 from uniformer_mm.datasets.transforms.video_rand_augment import OPERATIONS
+from uniformer_mm.errors import UserError
 
 POLICIES = ['rand-m7-n4-mstd0.5-inc1', 'rand-m5-n2-mstd0.25', 'rand']
 
