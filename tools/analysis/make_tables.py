@@ -68,7 +68,8 @@ def other_views(views: str) -> Callable[[Mapping[str, Any]], str]:
 
 def start(model: Mapping[str, Any]) -> str:
     """What the weights at the start were trained on, and on which clips if the name has them."""
-    return re.search(r'_([\w-]+)-pre', model['Name'])[1].replace('-', ' ').upper()
+    data, _, clips = re.search(r'_([\w-]+)-pre', model['Name'])[1].partition('-')
+    return f'{data.upper()} {clips}'.strip()
 
 
 def metric(*names: str) -> Callable[[Mapping[str, Any]], str]:
@@ -129,7 +130,7 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'frames': part(r'_u(\d+)_'),
     'frames x stride': part(r'_(\d+)x(\d+)x1_'),
     'start': start,
-    'top-1 of the start': lambda model: model['Metadata'].get('Start Top 1 Accuracy', ''),
+    'top-1 of the start': lambda model: str(model['Metadata']['Start Top 1 Accuracy']),
     'GPUs x videos': part(r'_(\d+)xb(\d+)-'),
 }
 
