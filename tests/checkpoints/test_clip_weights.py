@@ -139,6 +139,8 @@ def test_layer_scale_is_inflated_too():
         ({'stage_types': 'LLLG'}, {}, "stage_types=.*'L', 'L', 'L', 'G'"),
         ({'local_kernel_size': 7}, {}, 'local_kernel_size=7, the file local_kernel_size=5'),
         ({'pos_kernel_size': 0}, {}, 'pos_kernel_size=0, the file pos_kernel_size=3'),
+        ({'local_mlp': False}, {}, 'local_mlp=False, the file local_mlp=True'),
+        ({'pool_strides': (1, 1, 2, 1)}, {}, r'pool_strides=\(1, 1, 2, 1\), the file'),
     ],
 )
 def test_another_network(model, file, hint):
@@ -163,12 +165,23 @@ def test_other_kinds_of_files():
             load_backbone(images, parse_checkpoint(state, ''), head_dim=16, inflate=inflate)
 
 
-@pytest.mark.parametrize('options', [{}, {'split': True}, {'std': True}, {'stage_types': 'LLLG'}])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        {'split': True},
+        {'std': True},
+        {'stage_types': 'LLLG'},
+        {'stage_types': 'LGGG', 'pool_strides': (1, 3, 2, 1), 'local_mlp': False},
+        {'inflated': False},
+    ],
+)
 def test_options_are_read_off_a_file(options):
     state = UniFormer3D(ARCH, **options).state_dict()
     weights = parse_checkpoint({'model_state': state}, '')
     found = describe_weights(weights, head_dim=16)
     expected = {'stage_types': ('L', 'L', 'G', 'G'), 'split': False, 'std': False}
+    expected |= {'local_mlp': True, 'pool_strides': (1, 1, 1, 1), 'inflated': True}
     expected |= {key: tuple(v) if isinstance(v, str) else v for key, v in options.items()}
     assert {key: found['arch'][key] for key in expected} == expected
     load_backbone(MODELS.build(found), weights, head_dim=16)
