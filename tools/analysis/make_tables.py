@@ -45,16 +45,31 @@ def read_config(path: str) -> Config:
     return Config.fromfile(REPO / path)
 
 
-def giga(model: Mapping[str, Any]) -> str:
+def giga(model: Mapping[str, Any], views: str = '') -> str:
     """Our count of multiply-adds."""
-    value = model['Metadata']['FLOPs'] / 1e9
+    value = model['Metadata'][f'FLOPs{views}'] / 1e9
     return f'{value:.2f} G' if value < 10 else f'{value:.1f} G'
 
 
-def cost(model: Mapping[str, Any]) -> str:
-    """Our count, and in brackets the published one if there is one."""
-    published = model['Metadata'].get('Published GFLOPs')
-    return giga(model) if published is None else f'{giga(model)} ({published})'
+def cost(views: str = '') -> Callable[[Mapping[str, Any]], str]:
+    """A column of our counts, and in brackets the published ones where there are any."""
+
+    def cell(model: Mapping[str, Any]) -> str:
+        published = model['Metadata'].get(f'Published GFLOPs{views}')
+        return giga(model, views) if published is None else f'{giga(model, views)} ({published})'
+
+    return cell
+
+
+def other_views(views: str) -> Callable[[Mapping[str, Any]], str]:
+    """A column of the published scores of a test on other views, crops x clips."""
+    return metric(f'Top 1 Accuracy ({views})', f'Top 5 Accuracy ({views})')
+
+
+def start(model: Mapping[str, Any]) -> str:
+    """What the weights at the start were trained on, and on which clips if the name has them."""
+    data, _, clips = re.search(r'_([\w-]+)-pre', model['Name'])[1].partition('-')
+    return f'{data.upper()} {clips}'.strip()
 
 
 def metric(*names: str) -> Callable[[Mapping[str, Any]], str]:
@@ -89,11 +104,15 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'model': lambda model: model['Metadata']['Model'],
     'data': lambda model: model['Metadata']['Training Data'],
     'params': lambda model: f'{model["Metadata"]["Parameters"] / 1e6:.2f} M',
-    'FLOPs (published)': cost,
+    'FLOPs (published)': cost(),
+    'FLOPs of 1 x 1 (published)': cost(' (1x1)'),
     'config': lambda model: f'[config]({Path(model["Config"]).name})',
     'weights': weights,
     'top-1': metric('Top 1 Accuracy'),
     'top-5': metric('Top 5 Accuracy'),
+    '1 x 1': other_views('1x1'),
+    '3 x 2': other_views('3x2'),
+    '3 x 4': other_views('3x4'),
     'mIoU': metric('mIoU'),
     'multi-scale': metric('mIoU(ms+flip)'),
     'box AP': metric('box AP'),
@@ -110,7 +129,8 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'crop': part(r'-res(\d+)_'),
     'frames': part(r'_u(\d+)_'),
     'frames x stride': part(r'_(\d+)x(\d+)x1_'),
-    'start': lambda model: re.search(r'_(\w+)-pre', model['Name'])[1].upper(),
+    'start': start,
+    'top-1 of the start': lambda model: str(model['Metadata']['Start Top 1 Accuracy']),
     'GPUs x videos': part(r'_(\d+)xb(\d+)-'),
 }
 
@@ -224,9 +244,12 @@ HEAD, COST, TAIL = ('model',), ('params', 'FLOPs (published)'), ('config', 'weig
 IMAGENET = (*HEAD, *COST, 'top-1', *TAIL)
 DETECTION = (*HEAD, 'schedule', *COST, 'box AP', 'mask AP', 'drop path', *TAIL)
 POSE = (*HEAD, 'input', *COST, 'AP', 'AR')
-KINETICS = (*HEAD, 'frames x stride', *COST, 'top-1', 'top-5', 'GPUs x videos', *TAIL)
+SCORES = ('top-1', 'top-5')
+KINETICS = (*HEAD, 'frames x stride', *COST, *SCORES, '1 x 1', '3 x 4', 'GPUs x videos', *TAIL)
 LIGHT_KINETICS = (*HEAD, 'frames', 'crop', *COST, 'top-1', 'GPUs x videos', *TAIL)
-SOMETHING = (*HEAD, 'frames', 'start', *COST, 'top-1', 'top-5', 'drop path', *TAIL)
+STARTS = (*HEAD, 'frames', 'start')
+SOMETHING = (*STARTS, *COST, *SCORES, '1 x 1', '3 x 2', 'drop path', *TAIL)
+ATTENTION = (*HEAD, 'start', 'top-1 of the start', 'params', 'FLOPs of 1 x 1 (published)', '1 x 1')
 SMALL_VIDEO = (*HEAD, 'frames x stride', *COST, 'top-1', *TAIL)
 DUAL_KINETICS = (*HEAD, 'data', 'start', 'frames x stride', *COST, 'top-1', 'top-5', *TAIL)
 DUAL_SMALL_VIDEO = (*HEAD, 'start', *SMALL_VIDEO[1:])
@@ -255,7 +278,21 @@ TABLES: dict[str, Table | Tasks] = {
     'kinetics600': Table('kinetics', 'uniformer-*_kinetics600-*', KINETICS),
     'kinetics-dualformer': Table('kinetics', 'dualformer-*', DUAL_KINETICS),
     'diving48': Table('diving48', '*', DUAL_SMALL_VIDEO),
-    'sthv1': Table('something_something', '*_sthv1-*', SOMETHING),
+    'sthv1': Table(
+        'something_something', '*_k?00-pre_u[13]?_*_sthv1-*', SOMETHING, without='*-small-*'
+    ),
+    'sthv1-attention': Table(
+        'something_something',
+        'uniformer-small*_????-pre_u16_*_sthv1-*',
+        (*ATTENTION, 'config'),
+        without='*_k600-*',
+    ),
+    'sthv1-kernels': Table(
+        'something_something', '*_u8_*', (*STARTS, *COST, *SCORES, '1 x 1', 'config')
+    ),
+    'sthv1-starts': Table(
+        'something_something', '*_k400-*x*-pre_*', (*STARTS, *COST, *SCORES, '1 x 1', 'config')
+    ),
     'sthv2': Table('something_something', '*_sthv2-*', SOMETHING),
     'ucf101': Table('ucf101', 'uniformer-*', SMALL_VIDEO),
     'ucf101-dualformer': Table('ucf101', 'dualformer-*', DUAL_SMALL_VIDEO),
