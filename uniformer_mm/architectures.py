@@ -129,7 +129,7 @@ class Arch(NamedTuple):
         local = next((mixer for mixer in mixers if mixer is not None), None)
         position = state.get('blocks1.0.pos_embed.weight')
         mixing = [kernel for kernel in (local, position) if kernel is not None]
-        pools = [state.get(f'blocks{stage}.0.attn.pool_k.weight') for stage in stages]
+        pools = [state.get(f'blocks{stage}.0.attn.pool_k.0.weight') for stage in stages]
         embed = state.get('patch_embed2.proj.weight')
         is_patch = [f'patch_embed{stage}.proj.weight' in state for stage in stages]
         return cls(

@@ -54,10 +54,10 @@ def test_window_covering_the_map_equals_global() -> None:
 def test_pooled_attention_reads_every_third_row_and_column(size: tuple[int, ...]) -> None:
     """Where the kernels of keys and values pick their middle and no norm changes that."""
     attention = PooledAttention(8, head_dim=4, stride=3, ndim=len(size)).double()
-    for name in ('k', 'v'):
-        kernel = getattr(attention, f'pool_{name}').weight.zero_()
+    for pool in (attention.pool_k, attention.pool_v):
+        kernel = pool[0].weight.zero_()
         kernel[(slice(None), 0, *(side // 2 for side in kernel.shape[2:]))] = 1
-        setattr(attention, f'norm_{name}', nn.Identity())
+        pool[1] = nn.Identity()
     x = torch.randn(2, torch.tensor(size).prod(), 8).double()
     q, k, v = attention._heads(x)
     read = torch.arange(x.shape[1]).reshape(size)[..., ::3, ::3].flatten()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 REPO = Path(__file__).resolve().parents[2]
 MARKED = re.compile(r'(<!-- table: (\S+) -->\n).*?(<!-- /table -->)', re.DOTALL)
@@ -39,10 +39,19 @@ def read_models(folder: str) -> dict[str, dict[str, Any]]:
     return {model['Name']: model for model in yaml.safe_load(text)['Models']}
 
 
-@cache
-def read_config(path: str) -> Config:
-    """A config by its path in the repository."""
-    return Config.fromfile(REPO / path)
+def read_config(model: Mapping[str, Any]) -> Config:
+    """The config of a row, with the ``--cfg-options`` of its command."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--override', nargs='*', action=DictAction, default={})
+    options = parser.parse_args(['--override', *model.get('Override', ())]).override
+    config = Config.fromfile(REPO / model['Config'])
+    config.merge_from_dict(options)
+    return config
+
+
+def params(model: Mapping[str, Any]) -> str:
+    """Our count of parameters."""
+    return f'{model["Metadata"]["Parameters"] / 1e6:.2f} M'
 
 
 def giga(model: Mapping[str, Any], views: str = '') -> str:
@@ -94,16 +103,25 @@ def weights(model: Mapping[str, Any]) -> str:
     return ', '.join(links) or 'never released'
 
 
+def override(model: Mapping[str, Any]) -> str:
+    """What a row changes in the network of its config."""
+    options = [option.removeprefix('model.backbone.') for option in model.get('Override', ())]
+    return ', '.join(f'`{option}`' for option in options if not option.startswith('init_cfg.'))
+
+
 def batch_and_rate(model: Mapping[str, Any]) -> str:
     """What an iteration learns from, on all GPUs, and the learning rate."""
-    cfg = read_config(model['Config'])
+    cfg = read_config(model)
     return f'{cfg.auto_scale_lr.base_batch_size}, {cfg.optim_wrapper.optimizer.lr:g}'
 
 
 COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'model': lambda model: model['Metadata']['Model'],
     'data': lambda model: model['Metadata']['Training Data'],
-    'params': lambda model: f'{model["Metadata"]["Parameters"] / 1e6:.2f} M',
+    'params': params,
+    'params (published)': lambda model: (
+        f'{params(model)} ({model["Metadata"]["Published Parameters"]})'
+    ),
     'FLOPs (published)': cost(),
     'FLOPs of 1 x 1 (published)': cost(' (1x1)'),
     'config': lambda model: f'[config]({Path(model["Config"]).name})',
@@ -120,7 +138,8 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'AP': metric('AP'),
     'AR': metric('AR'),
     'AP / AR of mmpose': metric('AP (mmpose)', 'AR (mmpose)'),
-    'drop path': lambda m: str(read_config(m['Config']).model.backbone.drop_path_rate),
+    'drop path': lambda model: str(read_config(model).model.backbone.drop_path_rate),
+    'model.backbone.*': override,
     'batch, lr': batch_and_rate,
     'schedule': lambda model: '3x + MS' if '-3x_' in model['Name'] else '1x',
     'training': lambda m: f'of {m["Metadata"]["Model"][0]}, G' if '32_' in m['Name'] else 'its own',
@@ -234,13 +253,13 @@ class Tasks:
             published = ', '.join(f'{score} {COLUMNS[score](model)}' for score in scores)
             data = f'[{model["Metadata"]["Training Data"]}](configs/{folder}/README.md)'
             link = f'[config]({model["Config"]})'
-            params = COLUMNS['params'](model)
-            rows.append([task, data, label, params, giga(model), published, link])
+            rows.append([task, data, label, params(model), giga(model), published, link])
         header = ('task', 'data', 'model', 'params', 'FLOPs', 'published score', 'config')
         return '\n'.join(markdown(header, rows))
 
 
 HEAD, COST, TAIL = ('model',), ('params', 'FLOPs (published)'), ('config', 'weights')
+DESIGN = (*HEAD, 'model.backbone.*')
 IMAGENET = (*HEAD, *COST, 'top-1', *TAIL)
 DETECTION = (*HEAD, 'schedule', *COST, 'box AP', 'mask AP', 'drop path', *TAIL)
 POSE = (*HEAD, 'input', *COST, 'AP', 'AR')
@@ -255,7 +274,13 @@ DUAL_KINETICS = (*HEAD, 'data', 'start', 'frames x stride', *COST, 'top-1', 'top
 DUAL_SMALL_VIDEO = (*HEAD, 'start', *SMALL_VIDEO[1:])
 TABLES: dict[str, Table | Tasks] = {
     'tasks': Tasks(),
-    'imagenet': Table('imagenet', '*_8xb128_in1k', IMAGENET, without='*_token-label_*'),
+    'imagenet': Table('imagenet', '*_8xb128_in1k', IMAGENET, without='*_*_8xb128_in1k'),
+    'imagenet-design': Table(
+        'imagenet',
+        'uniformer-small_*8xb128_in1k',
+        (*DESIGN, 'params (published)', 'FLOPs (published)', 'top-1'),
+        without='*_token-label_*',
+    ),
     'imagenet-light': Table('imagenet', '*-x*', (*HEAD, 'size', *COST, 'top-1', *TAIL)),
     'imagenet-token-label': Table('imagenet', '*_token-label_*_in1k', IMAGENET),
     'imagenet-384': Table('imagenet', '*_token-label_*-384px', IMAGENET),
@@ -273,7 +298,20 @@ TABLES: dict[str, Table | Tasks] = {
         (*POSE, 'AP / AR of mmpose', 'batch, lr', 'drop path', *TAIL),
     ),
     'pose-styles': Table('coco_pose', '*-s-[hw]14-*', (*POSE, 'batch, lr', 'drop path', *TAIL)),
-    'kinetics400': Table('kinetics', 'uniformer-[sb]*_kinetics400-*', KINETICS),
+    'kinetics400': Table(
+        'kinetics',
+        'uniformer-[sb]*-1?0e_kinetics400-*',
+        KINETICS,
+        without='uniformer-*-*_*-pre_*',
+    ),
+    'kinetics400-design': Table(
+        'kinetics',
+        'uniformer-small*-50e_kinetics400-*',
+        (*DESIGN, 'params', 'FLOPs of 1 x 1 (published)', 'top-1'),
+    ),
+    'kinetics400-kernels': Table(
+        'kinetics', 'uniformer-small*_8x8x1_*', (*DESIGN, *COST, *SCORES, '1 x 1')
+    ),
     'kinetics400-light': Table('kinetics', 'uniformer-x*_kinetics400-*', LIGHT_KINETICS),
     'kinetics600': Table('kinetics', 'uniformer-*_kinetics600-*', KINETICS),
     'kinetics-dualformer': Table('kinetics', 'dualformer-*', DUAL_KINETICS),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .embeddings import ChannelLayerNorm
 from .ops import depthwise
 
 
@@ -104,9 +105,8 @@ class Attention(MultiHead):
 class PooledAttention(Attention):
     """Attention that pools its keys and values, as MViT's (arXiv 2104.11227, section 3.1).
 
-    A strided depthwise convolution, the same for all heads, and a LayerNorm reduce height and width
-    of the keys, and others those of the values; sides that the stride does not divide are rounded
-    up. Frames are not reduced.
+    A strided depthwise convolution and a LayerNorm reduce height and width of the keys, and others
+    those of the values; sides that the stride does not divide are rounded up. Frames are kept.
 
     Args:
         dim: Channels C of the tokens.
@@ -134,23 +134,18 @@ class PooledAttention(Attention):
         inflated: bool = True,
     ) -> None:
         super().__init__(dim, head_dim, attn_drop, proj_drop, fused)
-        strides = (1,) * (ndim - 2) + (stride,) * 2
-        for name in ('k', 'v'):
-            # Neighbouring cells overlap, and the kernel tells the stride.
-            pool = depthwise(head_dim, 2 * stride - 1, ndim, inflated, stride=strides, bias=False)
-            self.add_module(f'pool_{name}', pool)
-            self.add_module(f'norm_{name}', nn.LayerNorm(head_dim, eps=1e-6))
+        # Neighbouring cells overlap, and the kernel tells the stride.
+        kernel, strides = 2 * stride - 1, (1,) * (ndim - 2) + (stride,) * 2
+        for name in ('pool_k', 'pool_v'):
+            conv = depthwise(dim, kernel, ndim, inflated, stride=strides, bias=False)
+            self.add_module(name, nn.Sequential(conv, ChannelLayerNorm(dim, eps=1e-6)))
 
     def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        """Map tokens (B, N, C) of a map of this size to tokens (B, N, C)."""
-        q, k, v = self._heads(x)
-        k = self.norm_k(_pool(self.pool_k, k, size))
-        return self._mix(q, k, self.norm_v(_pool(self.pool_v, v, size)))
-
-
-def _pool(pool: nn.Module, tokens: Tensor, size: Sequence[int]) -> Tensor:
-    """Reduce tokens of a map, (B, heads, N, C/heads) to (B, heads, M, C/heads)."""
-    # (B, heads, N, C/heads) -> (B heads, C/heads, N) -> (B heads, C/heads, *S)
-    x = pool(tokens.flatten(0, 1).transpose(1, 2).unflatten(2, size))
-    # (B heads, C/heads, *s) -> (B heads, M, C/heads) -> (B, heads, M, C/heads)
-    return x.flatten(2).transpose(1, 2).unflatten(0, tokens.shape[:2])
+        """Map tokens (B, N, C) of a map of size S to tokens (B, N, C)."""
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        k, v = (
+            # (B, N, C) -> (B, C, *S) -> (B, C, *s) -> (B, M, C)
+            pool(tokens.transpose(1, 2).unflatten(2, size)).flatten(2).transpose(1, 2)
+            for pool, tokens in ((self.pool_k, k), (self.pool_v, v))
+        )
+        return self._mix(*(self._split(tokens, 1)[0] for tokens in (q, k, v)))
