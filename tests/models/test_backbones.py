@@ -230,7 +230,6 @@ def test_initialisation(network) -> None:
     [
         (UniFormer, {'stage3_style': 'hybrid', 'window_size': 3}),
         (UniFormer3D, {'split': True}),
-        (UniFormer3D, {**POOLED, 'local_mlp': False, 'depths': (1, 1, 1, 1)}),
         (UniFormerLight, {}),
         (DualFormer, {}),
     ],
