@@ -29,6 +29,7 @@ HOSTS = {
     'drive.google.com': 'Google Drive',
     'huggingface.co': 'Hugging Face',
     'download.openmmlab.com': 'OpenMMLab',
+    'github.com': 'GitHub',
 }
 
 
@@ -187,7 +188,7 @@ class Table:
             return cell
         if note not in notes:
             notes.append(note)
-        return f'{cell} [{notes.index(note) + 1}]'
+        return f'{cell} [{notes.index(note) + 1}]'.lstrip()
 
 
 class Tasks:
