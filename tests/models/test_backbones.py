@@ -228,17 +228,19 @@ def test_initialisation(network) -> None:
 @pytest.mark.parametrize(
     ('network', 'options'),
     [
-        (UniFormer, {'stage3_style': 'hybrid', 'window_size': 3}),
-        (UniFormer3D, {'split': True}),
-        (UniFormerLight, {}),
-        (DualFormer, {}),
+        (UniFormer, dict(depths=(1, 1, 1, 1), stage3_style='window', window_size=3)),
+        (UniFormer3D, dict(depths=(1, 1, 1, 1), split=True)),
+        (UniFormer3D, dict(POOLED, local_mlp=False, depths=(1, 1, 1, 1))),
+        (UniFormerLight, dict(depths=(1, 1, 2, 1))),
+        (DualFormer, dict(depths=(2, 1, 1, 1))),
     ],
 )
 def test_graph_compiles_without_break(network, options) -> None:
     for training in (True, False):
         torch._dynamo.reset()
         model = mini(network, drop_path_rate=0.2, **options).train(training)
-        compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
+        backend = 'aot_eager' if training else 'eager'  # with the backward pass; without
+        compiled = torch.compile(model, fullgraph=True, backend=backend)
         x = torch.randn(SHAPES[model.ndim])
         if training:
             sum(out.square().mean() for out in run(compiled, x)).backward()

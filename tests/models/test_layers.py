@@ -8,9 +8,7 @@ from uniformer_mm.models.layers import (
     Attention,
     GlobalBlock,
     LocalBlock,
-    MobileBlock,
     PooledAttention,
-    PooledBlock,
     checkpoint_block,
     window_partition,
     window_reverse,
@@ -64,15 +62,6 @@ def test_pooled_attention_reads_every_third_row_and_column(size: tuple[int, ...]
     q, k, v = attention._heads(x)
     read = torch.arange(x.shape[1]).reshape(size)[..., ::3, ::3].flatten()
     torch.testing.assert_close(attention(x, size), attention._mix(q, k[:, :, read], v[:, :, read]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('block', [MobileBlock(8), PooledBlock(8, head_dim=4, stride=2)])
-def test_blocks_of_other_designs_compile_without_break(block: nn.Module) -> None:
-    torch._dynamo.reset()
-    x = torch.randn(2, 8, 6, 7)
-    compiled = torch.compile(block.eval(), fullgraph=True, backend='aot_eager')
-    torch.testing.assert_close(compiled(x), block(x))
 
 
 def test_attention_drops_weights_only_in_training() -> None:

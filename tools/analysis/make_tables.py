@@ -29,6 +29,7 @@ HOSTS = {
     'drive.google.com': 'Google Drive',
     'huggingface.co': 'Hugging Face',
     'download.openmmlab.com': 'OpenMMLab',
+    'github.com': 'GitHub',
 }
 
 
@@ -187,7 +188,7 @@ class Table:
             return cell
         if note not in notes:
             notes.append(note)
-        return f'{cell} [{notes.index(note) + 1}]'
+        return f'{cell} [{notes.index(note) + 1}]'.lstrip()
 
 
 class Tasks:
@@ -268,7 +269,8 @@ KINETICS = (*HEAD, 'frames x stride', *COST, *SCORES, '1 x 1', '3 x 4', 'GPUs x 
 LIGHT_KINETICS = (*HEAD, 'frames', 'crop', *COST, 'top-1', 'GPUs x videos', *TAIL)
 STARTS = (*HEAD, 'frames', 'start')
 SOMETHING = (*STARTS, *COST, *SCORES, '1 x 1', '3 x 2', 'drop path', *TAIL)
-ATTENTION = (*HEAD, 'start', 'top-1 of the start', 'params', 'FLOPs of 1 x 1 (published)', '1 x 1')
+ATTENTION = (*DESIGN, 'start', 'top-1 of the start', 'params', 'FLOPs of 1 x 1 (published)')
+VARIANTS = (*STARTS, *COST, *SCORES, '1 x 1', 'config')
 SMALL_VIDEO = (*HEAD, 'frames x stride', *COST, 'top-1', *TAIL)
 DUAL_KINETICS = (*HEAD, 'data', 'start', 'frames x stride', *COST, 'top-1', 'top-5', *TAIL)
 DUAL_SMALL_VIDEO = (*HEAD, 'start', *SMALL_VIDEO[1:])
@@ -322,15 +324,11 @@ TABLES: dict[str, Table | Tasks] = {
     'sthv1-attention': Table(
         'something_something',
         'uniformer-small*_????-pre_u16_*_sthv1-*',
-        (*ATTENTION, 'config'),
+        (*ATTENTION, '1 x 1', 'config'),
         without='*_k600-*',
     ),
-    'sthv1-kernels': Table(
-        'something_something', '*_u8_*', (*STARTS, *COST, *SCORES, '1 x 1', 'config')
-    ),
-    'sthv1-starts': Table(
-        'something_something', '*_k400-*x*-pre_*', (*STARTS, *COST, *SCORES, '1 x 1', 'config')
-    ),
+    'sthv1-kernels': Table('something_something', '*_u8_*', (*DESIGN, *VARIANTS[1:])),
+    'sthv1-starts': Table('something_something', '*_k400-*x*-pre_*', VARIANTS),
     'sthv2': Table('something_something', '*_sthv2-*', SOMETHING),
     'ucf101': Table('ucf101', 'uniformer-*', SMALL_VIDEO),
     'ucf101-dualformer': Table('ucf101', 'dualformer-*', DUAL_SMALL_VIDEO),
