@@ -18,14 +18,14 @@ TOOL = 'tools/visualization/grad_cam.py'
 IMAGES, CLIPS = 'uniformer-mini_1xb32_digits', 'uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb'
 
 
-def network(name: str, stage: int, **backbone: object) -> grad_cam.Logits:
+def networks(name: str, **backbone: object) -> list[grad_cam.Logits]:
+    """The model of a config, looked at behind its last two stages."""
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
     cfg.model.backbone.update(backbone, init_cfg=None)
     model = build(cfg.model, cfg.default_scope).eval()
-    return grad_cam.Logits(model, cli.library_of(cfg).task.run, stage)
+    return [grad_cam.Logits(model, cli.library_of(cfg).task.run, stage) for stage in (2, 3)]
 
 
-@pytest.mark.parametrize('stage', [2, 3])
 @pytest.mark.parametrize(
     ('name', 'backbone'),
     [
@@ -40,20 +40,19 @@ def network(name: str, stage: int, **backbone: object) -> grad_cam.Logits:
         ('dualformer-mini_8x2x1_1xb16_kinetics-digits-rgb', {}),
     ],
 )
-def test_every_backbone_and_style(name: str, backbone: dict, stage: int) -> None:
+def test_every_backbone_and_style(name: str, backbone: dict) -> None:
     """On inputs that are not square, in the size of the input, and from 0 to 1."""
-    looked = network(name, stage, **backbone)
-    size = (96, 64) if looked.model.backbone.ndim == 2 else (8, 96, 64)
-    inputs = torch.randn(1, 3, *size)
-    heat = grad_cam.class_map(looked, inputs, 1)
-    assert heat.shape == size
-    assert heat.min() >= 0 and heat.max() == pytest.approx(1, abs=0.1)
-    assert not looked.layer._forward_hooks
+    for looked in networks(name, **backbone):
+        size = (96, 64) if looked.model.backbone.ndim == 2 else (8, 96, 64)
+        heat = grad_cam.class_map(looked, torch.randn(1, 3, *size), 1)
+        assert heat.shape == size
+        assert heat.min() >= 0 and heat.max() == pytest.approx(1, abs=0.1)
+        assert not looked.layer._forward_hooks
 
 
 def test_last_map_is_that_of_the_classifier() -> None:
     """Behind the last norm, Grad-CAM is the classifier's weights on the map of each place."""
-    looked = network(IMAGES, 3)
+    _, looked = networks(IMAGES)
     inputs = torch.randn(1, 3, 96, 64)
     with torch.no_grad():
         (feature_map,) = looked.model.backbone(inputs)
