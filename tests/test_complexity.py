@@ -200,6 +200,7 @@ def tested_on(*pipeline: dict) -> dict:
         ('mmpose', dict(codec=dict(input_size=(192, 256))), (256, 192)),
         ('mmpretrain', tested_on(CROP), (64, 64)),
         ('mmaction', tested_on(FRAMES, CROP), (8, 64, 64)),
+        ('mmaction', tested_on(FRAMES, dict(CROP, type='uniformer_mm.FirstCrop')), (8, 64, 64)),
         ('mmaction', {}, (16, 224, 224)),
         ('mmdet', {}, (800, 1280)),
         ('mmseg', {}, (512, 2048)),

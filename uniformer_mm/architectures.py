@@ -52,7 +52,13 @@ class Arch(NamedTuple):
         stage_types: Blocks of each stage: ``'L'`` local (depthwise convolution) or ``'G'``
             global (attention); paper, Table 10.
         local_kernel_size: Kernel of the convolution that mixes tokens in local blocks, odd.
+        local_mlp: Give local blocks a feed-forward network; False builds them as MobileNet's
+            (paper, Table 10).
         pos_kernel_size: Kernel of the position convolution of every block, odd; 0 builds none.
+        pool_strides: By how much the global blocks of each stage pool the height and width of
+            their keys and values; 1 pools nothing, as must local stages (paper, Table 10).
+        inflated: Let the convolutions of clips behind the first embedding span as many frames as
+            rows; False keeps them to one frame (paper, Table 12).
         split: Divide the attention of clips into time and space (paper, Table 11).
         std: Let the embeddings between the stages of clips mix three frames.
         light: Give the attention stages a class token, and let their blocks work on the tokens
@@ -72,7 +78,10 @@ class Arch(NamedTuple):
     patch_norm_eps: float = 1e-5
     stage_types: Sequence[str] = ('L', 'L', 'G', 'G')
     local_kernel_size: int = 5
+    local_mlp: bool = True
     pos_kernel_size: int = 3
+    pool_strides: Sequence[int] = (1,) * NUM_STAGES
+    inflated: bool = True
     split: bool = False
     std: bool = False
     light: bool = False
@@ -108,26 +117,37 @@ class Arch(NamedTuple):
         stages = sorted(blocks)
         stem = next((state[key] for key in STEM_WEIGHTS if key in state), None)
         widths = [state.get(f'blocks{stage}.0.norm1.weight') for stage in stages]
-        hidden = state.get('blocks1.0.mlp.fc1.weight')
-        if stem is None or hidden is None or any(width is None for width in widths):
+        if stem is None or not stages or any(width is None for width in widths):
             return None
+        hidden = [state.get(f'blocks{stage}.0.mlp.fc1.weight') for stage in stages]
+        ratios = [
+            fc1.shape[0] / width.shape[0]
+            for fc1, width in zip(hidden, widths, strict=True)
+            if fc1 is not None
+        ]
         mixers = [state.get(f'blocks{stage}.0.attn.weight') for stage in stages]
         local = next((mixer for mixer in mixers if mixer is not None), None)
         position = state.get('blocks1.0.pos_embed.weight')
+        mixing = [kernel for kernel in (local, position) if kernel is not None]
+        pools = [state.get(f'blocks{stage}.0.attn.pool_k.0.weight') for stage in stages]
         embed = state.get('patch_embed2.proj.weight')
         is_patch = [f'patch_embed{stage}.proj.weight' in state for stage in stages]
         return cls(
             depths=tuple(len(blocks[stage]) for stage in stages),
             embed_dims=tuple(width.shape[0] for width in widths),
             head_dim=None,
-            mlp_ratio=hidden.shape[0] / widths[0].shape[0],
+            mlp_ratio=next(iter(ratios), 4.0),
             embed_types=tuple('patch' if patch else 'conv' for patch in is_patch),
             in_channels=stem.shape[1],
             layer_scale_init_value=1e-6 if scaled else 0.0,
             layer_scale_stages=tuple(sorted(scaled)),
             stage_types=tuple('G' if mixer is None else 'L' for mixer in mixers),
             local_kernel_size=5 if local is None else local.shape[-1],
+            local_mlp=len(ratios) == len(stages),
             pos_kernel_size=0 if position is None else position.shape[-1],
+            # The kernels are twice the stride less one.
+            pool_strides=tuple(1 if pool is None else (pool.shape[-1] + 1) // 2 for pool in pools),
+            inflated=all(k.ndim == 4 or k.shape[2] == k.shape[-1] for k in mixing),
             split=any('.t_attn.' in key for key in state),
             std=embed is not None and embed.ndim == 5 and embed.shape[2] == 3,
             light='cls_token' in state,
@@ -136,7 +156,8 @@ class Arch(NamedTuple):
 
 SHAPE_FIELDS = (
     *('depths', 'embed_dims', 'mlp_ratio', 'embed_types', 'stage_types'),
-    *('local_kernel_size', 'pos_kernel_size', 'split', 'std', 'light'),
+    *('local_kernel_size', 'local_mlp', 'pos_kernel_size', 'pool_strides', 'inflated'),
+    *('split', 'std', 'light'),
 )
 _WIDTHS = (64, 128, 320, 512)
 _CONV = ('conv',) * NUM_STAGES
@@ -274,11 +295,18 @@ def resolve_arch(
         TypeError: If a keyword is no field.
         ValueError: If the name or a value is illegal, or a field is missing.
     """
-    per_stage = ('depths', 'embed_dims', 'embed_types', 'stage_types')
+    per_stage = ('depths', 'embed_dims', 'embed_types', 'stage_types', 'pool_strides')
     resolved = _merge(arch, overrides, zoo, owner, per_stage)
     for name, allowed in (('embed_types', EMBED_TYPES), ('stage_types', BLOCK_TYPES)):
         for value in getattr(resolved, name):
             check_choice(f'every entry of {name}', value, allowed)
+    check_each(COUNT, pool_strides=resolved.pool_strides)
+    pooled = zip(resolved.stage_types, resolved.pool_strides, strict=True)
+    if any(kind == 'L' and stride > 1 for kind, stride in pooled):
+        raise ValueError(
+            f'pool_strides must be 1 in the local stages of stage_types={resolved.stage_types!r}, '
+            f'which have no keys and values; got {resolved.pool_strides!r}'
+        )
     check_each(NATURAL, layer_scale_stages=resolved.layer_scale_stages)
     for stage in resolved.layer_scale_stages:
         check_choice('every entry of layer_scale_stages', stage, range(NUM_STAGES))
@@ -287,7 +315,8 @@ def resolve_arch(
     check(PART, keep_ratio=resolved.keep_ratio)
     check(SHARE, trade_off=resolved.trade_off)
     check(ODD, local_kernel_size=resolved.local_kernel_size)
-    check_flags(split=resolved.split, std=resolved.std, light=resolved.light)
+    flags = ('local_mlp', 'inflated', 'split', 'std', 'light')
+    check_flags(**{name: getattr(resolved, name) for name in flags})
     return resolved
 
 

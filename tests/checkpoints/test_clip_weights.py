@@ -7,13 +7,14 @@ from weight_layouts import ARCH, CLASSIFIER, LIGHT, heads
 
 from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.checkpoints import (
+    CLASS_ORDERS,
     CheckpointError,
     class_order,
     describe_weights,
     inflate_weight,
-    known_class_order,
     load_backbone,
     parse_checkpoint,
+    possible_class_order,
     reorder_head,
     to_mm,
     to_official,
@@ -138,6 +139,8 @@ def test_layer_scale_is_inflated_too():
         ({'stage_types': 'LLLG'}, {}, "stage_types=.*'L', 'L', 'L', 'G'"),
         ({'local_kernel_size': 7}, {}, 'local_kernel_size=7, the file local_kernel_size=5'),
         ({'pos_kernel_size': 0}, {}, 'pos_kernel_size=0, the file pos_kernel_size=3'),
+        ({'local_mlp': False}, {}, 'local_mlp=False, the file local_mlp=True'),
+        ({'pool_strides': (1, 1, 2, 1)}, {}, r'pool_strides=\(1, 1, 2, 1\), the file'),
     ],
 )
 def test_another_network(model, file, hint):
@@ -162,18 +165,29 @@ def test_other_kinds_of_files():
             load_backbone(images, parse_checkpoint(state, ''), head_dim=16, inflate=inflate)
 
 
-@pytest.mark.parametrize('options', [{}, {'split': True}, {'std': True}, {'stage_types': 'LLLG'}])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        {'split': True},
+        {'std': True},
+        {'stage_types': 'LLLG'},
+        {'stage_types': 'LGGG', 'pool_strides': (1, 3, 2, 1), 'local_mlp': False},
+        {'inflated': False},
+    ],
+)
 def test_options_are_read_off_a_file(options):
     state = UniFormer3D(ARCH, **options).state_dict()
     weights = parse_checkpoint({'model_state': state}, '')
     found = describe_weights(weights, head_dim=16)
     expected = {'stage_types': ('L', 'L', 'G', 'G'), 'split': False, 'std': False}
+    expected |= {'local_mlp': True, 'pool_strides': (1, 1, 1, 1), 'inflated': True}
     expected |= {key: tuple(v) if isinstance(v, str) else v for key, v in options.items()}
     assert {key: found['arch'][key] for key in expected} == expected
     load_backbone(MODELS.build(found), weights, head_dim=16)
 
 
-# Kinetics
+# The order of the classes
 
 
 def video_file(num_classes: int, network: type = UniFormer3D) -> dict:
@@ -183,14 +197,14 @@ def video_file(num_classes: int, network: type = UniFormer3D) -> dict:
     return {'model_state': {**network(ARCH, **CLASSIFIER).state_dict(), **head}}
 
 
-@pytest.mark.parametrize('num_classes', [400, 600])
-def test_classes_there_and_back(num_classes):
-    """Where the table is a permutation without a fixed class, weight and bias follow it."""
-    name, numbers = f'kinetics{num_classes}', torch.arange(num_classes)
+@pytest.mark.parametrize(('name', 'fixed'), [('kinetics400', 0), ('kinetics600', 0), ('sthv1', 1)])
+def test_classes_there_and_back(name, fixed):
+    """Where the table is a permutation with few fixed classes, weight and bias follow it."""
     order = class_order(name)
-    assert torch.equal(order.sort().values, numbers) and not (order == numbers).any()
-    weights = parse_checkpoint(video_file(num_classes), 'a.pth')
-    assert known_class_order(weights) == name
+    numbers = torch.arange(CLASS_ORDERS[name])
+    assert torch.equal(order.sort().values, numbers) and (order == numbers).sum() == fixed
+    weights = parse_checkpoint(video_file(len(order)), 'a.pth')
+    assert possible_class_order(weights) == name
     state = to_mm(reorder_head(weights, name, to_mmaction=True))
     assert torch.equal(state['cls_head.fc_cls.weight'][order, 0], numbers.float())
     assert torch.equal(state['cls_head.fc_cls.bias'][order], numbers.float())
@@ -218,11 +232,13 @@ def test_both_heads_of_a_light_network():
 
 def test_heads_without_an_order():
     assert class_order('kinetics400')[[0, 1, 2, 3]].tolist() == [267, 192, 94, 228]
+    # "Approaching something ..." is the first in the alphabet, "Wiping something off ..." the last.
+    assert class_order('sthv1')[[0, -1]].tolist() == [6, 109]
     with pytest.raises(ValueError, match="not 'kinetics700'"):
         class_order('kinetics700')
-    for file in (video_file(174), video_file(400, UniFormer)):
+    for file in (video_file(101), video_file(400, UniFormer)):
         weights = parse_checkpoint(file, 'a.pth')
-        assert known_class_order(weights) is None
+        assert possible_class_order(weights) is None
         with pytest.raises(CheckpointError, match='cannot be in the order of kinetics400'):
             reorder_head(weights, 'kinetics400', to_mmaction=True)
     # A 2D network's entries are no UniFormer's head, wherever they are.

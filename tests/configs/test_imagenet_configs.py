@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from paper_configs import (
 from PIL import Image, ImageEnhance, ImageOps
 from small_data import make_label_maps
 from small_runs import make_runner, stop_workers
-from torch import nn
+from weight_layouts import to_openmixup
 
 from uniformer_mm.checkpoints import parse_checkpoint, to_official
 
@@ -42,7 +43,8 @@ SPECIAL = {
     **{path.stem: (32, set()) for path in LEAVES if '-xs_' in path.stem},
     **{path.stem: (32, set()) for path in LEAVES if '_token-label_' in path.stem},
     **{path.stem: (64, set()) for path in LEAVES if '-dim64_' in path.stem},
-    **{path.stem: (64, EVERY_STAGE) for path in LEAVES if '-large_' in path.stem},
+    **{path.stem: (64, EVERY_STAGE) for path in LEAVES if re.search('-large_|-openm', path.stem)},
+    'uniformer-small-plus-openmixup_8xb128_in1k': (32, EVERY_STAGE),
 }
 every_leaf = pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
 
@@ -80,19 +82,24 @@ def test_crop_and_erasing_defaults_are_the_recipe(name) -> None:
     assert erasing.aspect_range == pytest.approx((0.3, 1 / 0.3))
 
 
+# Patterns of OpenMixup's names of the parameters that it does not decay, and one more of its S.
+FREE = r'(bn|ln|gn)(\d+)?.(weight|bias)|norm|bias|pos_embed'
+OPENMIXUP = {'uniformer-tiny_8xb128_in1k': FREE} | {
+    path.stem: f'{FREE}|gamma' if '-small-openm' in path.stem else FREE
+    for path in LEAVES
+    if 'openmixup' in path.stem
+}
+
+
 @every_leaf
 def test_weight_decay_of_every_parameter(path) -> None:
-    """timm's split for the authors' recipe, OpenMixup's for its own model."""
+    """timm's split for the authors' recipe, OpenMixup's for its own."""
     model, cfg = built_model(path), read_config(path)
-    norms = {
-        f'{name}.weight'
-        for name, module in model.named_modules()
-        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)
-    }
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
     for name, decay in weight_decay(model, cfg).items():
-        if 'tiny' in path.stem:
-            is_free = name.endswith('.bias') or name in norms or '.pos_embed.' in name
+        if path.stem in OPENMIXUP:
+            theirs = to_openmixup(name.removeprefix('backbone.'))
+            is_free = re.search(OPENMIXUP[path.stem], theirs) is not None
         else:
             is_free = name.endswith(('.bias', '.cls_token')) or len(shapes[name]) == 1
         assert decay == (0 if is_free else cfg.optim_wrapper.optimizer.weight_decay), name

@@ -7,8 +7,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS, DefaultScope
-from paper_configs import build as build_module
 from paper_configs import (
+    CONFIGS,
     built_model,
     cost_of,
     learning_rates,
@@ -19,6 +19,7 @@ from paper_configs import (
     views_of,
     weight_decay,
 )
+from paper_configs import build as build_module
 from small_runs import build
 
 from uniformer_mm import DualFormer, UniFormerLight
@@ -260,10 +261,32 @@ def small_teacher(cfg: Config, arch: dict, folder: Path) -> dict:
     return dict(teacher, checkpoint=str(file))
 
 
-@pytest.mark.parametrize('path', slow_unless(set(), LEAVES))
-def test_trains_and_tests(path, mini_data, tmp_path) -> None:
+SOMETHING = CONFIGS / 'something_something'
+RUNS = [
+    *((path, {}) for path in LEAVES),
+    # Rows that are options of a config: of Table 11 on one view, and of Table 12 on 3 x 2.
+    (
+        SOMETHING / 'uniformer-small_k400-pre_u16_8xb4-60e_sthv1-rgb.py',
+        {
+            'model.backbone.split': True,
+            'test_dataloader.dataset.pipeline.3.type': 'uniformer_mm.FirstCrop',
+        },
+    ),
+    (
+        SOMETHING / 'uniformer-small_k400-pre_u8_8xb4-60e_sthv1-rgb.py',
+        {'model.backbone.inflated': False, 'test_dataloader.dataset.pipeline.0.num_clips': 2},
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('path', 'row'), RUNS, ids=[f'{path.stem}{"-row" if row else ""}' for path, row in RUNS]
+)
+def test_trains_and_tests(path, row, mini_data, tmp_path) -> None:
     """The config's own pipeline, loaders, head, mixing, optimizer and schedule, at 32 pixels."""
     cfg = read_config(path)
+    cfg.merge_from_dict(row)
     frames = 'img' in cfg.train_dataloader.dataset.data_prefix
     data = mini_data('something' if frames else 'kinetics', train=4, val=2)
     name, kind, prefix = (
@@ -272,6 +295,7 @@ def test_trains_and_tests(path, mini_data, tmp_path) -> None:
     arch = DUAL_TINY if path in DUAL else TINY
     batch = min(cfg.val_dataloader.batch_size, 2)
     options = {
+        **row,
         **{f'model.backbone.{key}': value for key, value in arch.items()},
         'model.backbone.init_cfg': None,
         'model.cls_head.in_channels': 32,

@@ -7,8 +7,9 @@ import pytest
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from uniformer_mm.datasets import DenseClipSample, SampleFramesV0, VideoRandAugment
+from uniformer_mm.datasets import DenseClipSample, FirstCrop, SampleFramesV0, VideoRandAugment
 from uniformer_mm.datasets.transforms.video_rand_augment import OPERATIONS
+from uniformer_mm.errors import UserError
 
 POLICIES = ['rand-m7-n4-mstd0.5-inc1', 'rand-m5-n2-mstd0.25', 'rand']
 
@@ -101,6 +102,24 @@ def test_impossible_samplers(sampler) -> None:
         sampler(8, 0)
     with pytest.raises(ValueError, match='the video has no frames'):
         sample(sampler(8), 0)
+
+
+@pytest.mark.parametrize('shape', [(8, 13, 3), (13, 8, 3), (8, 8, 3)])
+def test_the_first_crop_is_that_of_three(shape) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (4, *shape), dtype=np.uint8)
+    three = TRANSFORMS.build(dict(type='mmaction.ThreeCrop', crop_size=8))
+    expected = three(dict(imgs=list(frames)))
+    found = FirstCrop(8)(dict(imgs=list(frames)))
+    assert np.array_equal(found['imgs'], expected['imgs'][: len(frames)])
+    assert found['img_shape'] == expected['img_shape']
+
+
+def test_impossible_crops() -> None:
+    with pytest.raises(ValueError, match='crop_size must be a positive integer; got 0'):
+        FirstCrop(0)
+    message = r'frames whose shorter side is 8; got 9 x 7\. Put Resize with scale=\(-1, 8\)'
+    with pytest.raises(UserError, match=message):
+        FirstCrop(8)(dict(imgs=[np.zeros((7, 9, 3))]))
 
 
 def noise() -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 from torch import nn
+from weight_layouts import layouts
 
 from uniformer_mm.checkpoints import (
     CheckpointError,
@@ -156,7 +157,7 @@ def test_training_file_of_two_heads(make_runner, tmp_path):
     assert runner.iter == 4
 
 
-@pytest.mark.parametrize('layout', ['bare', 'model', 'module', 'converted'])
+@pytest.mark.parametrize('layout', ['bare', 'model', 'module', 'converted', 'openmixup'])
 def test_official_file_in_load_from(make_runner, weights, tmp_path, layout):
     official = to_official(weights)
     expected = {f'backbone.{key}': value for key, value in weights.backbone.items()}
@@ -166,6 +167,7 @@ def test_official_file_in_load_from(make_runner, weights, tmp_path, layout):
         'model': {'model': official, 'epoch': 3},
         'module': {'state_dict': {f'module.{key}': value for key, value in official.items()}},
         'converted': {'state_dict': expected, 'meta': {'head_dim': 16}},
+        'openmixup': layouts(official)['openmixup with EMA buffers'],
     }[layout]
     torch.save(checkpoint, tmp_path / 'a.pth')
     runner = make_runner(load_from=str(tmp_path / 'a.pth'))

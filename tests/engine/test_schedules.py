@@ -103,6 +103,8 @@ def test_state_dict_continues_the_curve() -> None:
         (dict(T_max=5, warmup=5), r'warmup must be in \[0, T_max=5\), got 5'),
         (dict(T_max=5, warmup=-1), 'warmup must be an integer of at least 0'),
         (dict(T_max=5, lag=-1), 'lag must be an integer of at least 0; got -1'),
+        (dict(T_max=5, start_factor=2.0), 'start_factor must be'),
+        (dict(T_max=5, start_factor=0.1, after_warmup=True), 'needs after_warmup=False'),
     ],
 )
 def test_impossible_arguments(kwargs: dict, message: str) -> None:
@@ -146,20 +148,18 @@ def test_runner_builds_it_after_scaling_the_rate(tmp_path, repo_root) -> None:
     assert lr[299] == pytest.approx(1e-5 + (peak - 1e-5) * math.sin(math.pi / 300) ** 2)
 
 
-def test_tiny_follows_openmixup_within_a_thousandth(repo_root) -> None:
-    """mmcv 1.x: a cosine over all iterations, times a factor that grows to 1 over 5 epochs."""
-    cfg = Config.fromfile(repo_root / 'configs/imagenet/uniformer-tiny_8xb128_in1k.py')
-    optim = optimizer(1e-3)
-    steps, epoch = 300 * 1251, 1251
-    schedulers = [
-        PARAM_SCHEDULERS.build(dict(item), default_args=dict(optimizer=optim, epoch_length=epoch))
-        for item in cfg.param_scheduler
-    ]
-    for i, (lr,) in enumerate(follow(optim, 8 * epoch, *schedulers)):
-        cosine = 1e-5 + (1e-3 - 1e-5) * (1 + math.cos(math.pi * i / steps)) / 2
-        warmup = min(i / (5 * epoch), 1)
-        expected = cosine * (1e-6 + warmup * (1 - 1e-6))
-        assert lr == pytest.approx(expected, abs=1e-6), i
+@pytest.mark.parametrize(('model', 'warmup'), [('tiny', 5), ('small-openmixup', 20)])
+def test_values_of_openmixup(repo_root, model, warmup) -> None:
+    """mmcv 1.x: a cosine over all iterations, times a factor that grows to 1 over the warm-up."""
+    cfg = Config.fromfile(repo_root / f'configs/imagenet/uniformer-{model}_8xb128_in1k.py')
+    optim, epoch = optimizer(1e-3), 10
+    scheduler = PARAM_SCHEDULERS.build(
+        dict(cfg.param_scheduler), default_args=dict(optimizer=optim, epoch_length=epoch)
+    )
+    for i, (lr,) in enumerate(follow(optim, 300 * epoch, scheduler)):
+        cosine = 1e-5 + (1e-3 - 1e-5) * (1 + math.cos(math.pi * i / (300 * epoch))) / 2
+        rise = min(i / (warmup * epoch), 1)
+        assert lr == pytest.approx(cosine * (1 - (1 - rise) * (1 - 1e-6)), rel=1e-12), i
 
 
 def test_values_of_dualformer() -> None:

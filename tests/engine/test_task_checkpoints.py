@@ -12,7 +12,7 @@ from seeded_weights import seeded_state_dict
 from torch import Tensor, nn
 
 from uniformer_mm import UniFormer, UniFormer3D
-from uniformer_mm.checkpoints import CheckpointError, class_order, read_checkpoint
+from uniformer_mm.checkpoints import CLASS_ORDERS, CheckpointError, class_order, read_checkpoint
 from uniformer_mm.engine import CheckpointGuardHook
 
 
@@ -175,12 +175,12 @@ def test_convert_pose_weights(pose_file, released, run_main, tmp_path) -> None:
 
 # --- recognizers ---
 
-ARCH = dict(depths=(1, 1, 1, 1), embed_dims=(16, 16, 16, 32), head_dim=16)
+ARCH = dict(depths=(1, 1, 1, 1), embed_dims=(16, 16, 64, 64), head_dim=64)
 
 
 def recognizer(num_classes: int = 400) -> nn.Module:
     pytest.importorskip('mmaction')
-    head = dict(type='I3DHead', num_classes=num_classes, in_channels=32)
+    head = dict(type='I3DHead', num_classes=num_classes, in_channels=64)
     backbone = dict(type='uniformer_mm.UniFormer3D', arch=ARCH)
     return build(dict(type='Recognizer3D', backbone=backbone, cls_head=head), 'mmaction')
 
@@ -188,33 +188,44 @@ def recognizer(num_classes: int = 400) -> nn.Module:
 def official_recognizer(num_classes: int = 400) -> dict:
     """A slowfast training file; bias i of its head is i."""
     state = UniFormer3D(ARCH).state_dict()
-    state['head.weight'] = torch.rand(num_classes, 32)
+    state['head.weight'] = torch.rand(num_classes, 64)
     state['head.bias'] = torch.arange(float(num_classes))
     return dict(model_state=state, optimizer_state={}, epoch=1, cfg='MODEL: {}')
 
 
+SAID = "brought from the authors' order into MMAction2's of {}"
+V1, V2 = (f'exp/uniformer_b32_sth{version}_prek600.pyth' for version in ('v1', 'v2'))
+
+
 @pytest.mark.parametrize(
-    ('num_classes', 'order', 'said'),
+    ('num_classes', 'source', 'order', 'said'),
     [
-        (400, 'kinetics400', "brought from the authors' order into MMAction2's of kinetics400"),
-        (400, None, "class_order='kinetics400'"),
-        (174, 'kinetics400', None),  # no Kinetics: the order stays
+        (400, 'a.pyth', 'kinetics400', SAID.format('kinetics400')),
+        (400, 'a.pyth', None, "class_order='kinetics400'"),
+        (174, 'a.pyth', 'sthv1', SAID.format('sthv1')),
+        (174, V1, None, "class_order='sthv1'"),
+        (174, 'a.pyth', None, "class_order='sthv1'"),  # of V1 or V2: nothing tells
+        (174, V2, None, None),
+        (101, 'a.pyth', 'kinetics400', None),  # no such data set: the order stays
     ],
 )
-def test_classes_of_an_official_file(num_classes, order, said, log) -> None:
+def test_classes_of_an_official_file(num_classes, source, order, said, log) -> None:
     model = recognizer(num_classes)
-    state = load(model, official_recognizer(num_classes), class_order=order)
+    state = load(model, official_recognizer(num_classes), source, class_order=order)
     assert state.keys() == model.state_dict().keys()
     bias = model.cls_head.fc_cls.bias
-    if order and num_classes == 400:
+    if said is not None and order is not None:
         bias = bias[class_order(order)]
     assert torch.equal(bias, torch.arange(float(num_classes)))
     assert said in log.text if said else 'order' not in log.text
 
 
-def test_converted_classes_are_right_already(log) -> None:
-    model, state = recognizer(), recognizer().state_dict()
-    load(model, dict(state_dict=dict(state)), class_order='kinetics400')
+@pytest.mark.parametrize('order', CLASS_ORDERS)
+def test_converted_classes_are_right_already(order, log) -> None:
+    """So are those of our own runs."""
+    model, other = (recognizer(CLASS_ORDERS[order]) for _ in range(2))
+    state = other.state_dict()
+    load(model, dict(state_dict=dict(state)), class_order=order)
     assert_loaded(model, state)
     assert 'order' not in log.text
 
@@ -223,7 +234,7 @@ def test_image_files_and_unknown_orders() -> None:
     state = UniFormer(ARCH, out_indices=(3,), final_norm=True).state_dict()
     with pytest.raises(CheckpointError, match=r'use model\.backbone\.init_cfg'):
         load(recognizer(), dict(model=state), 'image.pth')
-    with pytest.raises(ValueError, match="one of kinetics400, kinetics600; got 'kinetics700'"):
+    with pytest.raises(ValueError, match="kinetics600, sthv1; got 'kinetics700'"):
         CheckpointGuardHook(class_order='kinetics700')
 
 

@@ -1,9 +1,10 @@
 """What the tests of the configs share."""
 
+import argparse
 import copy
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,25 @@ def _read(path: Path) -> Config:
 def read_config(path: Path | str) -> Config:
     """A config, by its path or by that below ``configs`` without the ending; may be changed."""
     return copy.deepcopy(_read(path if isinstance(path, Path) else CONFIGS / f'{path}.py'))
+
+
+def parse_options(options: Iterable[str]) -> dict[str, Any]:
+    """``--cfg-options`` as the tools read them."""
+    parser = argparse.ArgumentParser()
+    cli.add_options(parser)
+    return parser.parse_args(['--cfg-options', *options] if options else []).cfg_options
+
+
+def with_options(path: str, options: Iterable[str]) -> Config:
+    """A config, by its path in the repository, with ``--cfg-options``."""
+    cfg = read_config(CONFIGS.parent / path)
+    cfg.merge_from_dict(parse_options(options))
+    return cfg
+
+
+def config_of(row: Mapping[str, Any]) -> Config:
+    """The config of a row of a metafile."""
+    return with_options(row['Config'], row.get('Override', ()))
 
 
 def stock_config(scope: str, path: str) -> Config:

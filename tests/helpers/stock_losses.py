@@ -48,7 +48,14 @@ def mask_rcnn() -> tuple:
 
     cfg = stock_config('mmdet', 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
     small_resnet(cfg)
-    cfg.model.roi_head.bbox_head.fc_out_channels = 32
+    head = cfg.model.roi_head
+    cfg.model.neck.out_channels = 32
+    cfg.model.rpn_head.update(in_channels=32, feat_channels=32)
+    for part in (head.bbox_roi_extractor, head.mask_roi_extractor):
+        part.out_channels = 32
+    head.bbox_head.update(in_channels=32, fc_out_channels=32)
+    head.mask_head.update(in_channels=32, conv_out_channels=32)
+    cfg.model.train_cfg.rcnn.sampler.num = 32
     masks = np.zeros((2, *SIZE), np.uint8)
     masks[0, 8:60, 10:70] = masks[1, 30:90, 50:120] = 1
     instances = InstanceData(

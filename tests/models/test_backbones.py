@@ -15,6 +15,7 @@ UNIFORMERS = pytest.mark.parametrize('network', [*PLAIN, UniFormerLight, UniForm
 NETWORKS = pytest.mark.parametrize(
     'network', [*PLAIN, UniFormerLight, UniFormerLight3D, DualFormer]
 )
+POOLED = dict(stage_types='LGGG', pool_strides=(1, 4, 3, 1))
 CLIPS = {
     'joint': {},
     'split': dict(split=True),
@@ -25,6 +26,9 @@ CLIPS = {
     **{types: dict(stage_types=types) for types in ('LLLL', 'LLLG', 'LGGG', 'GGGG')},
     'kernels': dict(local_kernel_size=7, pos_kernel_size=5),
     'no position': dict(pos_kernel_size=0),
+    'no mlp': dict(local_mlp=False, layer_scale_init_value=0.5),
+    'pooled': dict(**POOLED, layer_scale_init_value=0.5),
+    'frames': dict(**POOLED, inflated=False),
 }
 DUAL_MINI = dict(arch={**MINI, 'depths': (2, 2, 2, 2)}, clip_size=(4, 64, 96))
 DUAL = {
@@ -47,6 +51,7 @@ CASES = [
         for arch in ARCHS
         for style in STYLES
     ),
+    pytest.param(UniFormer, dict(arch=MINI, local_mlp=False, **POOLED), id='images-pooled'),
     *(pytest.param(UniFormer3D, dict(arch=MINI, **kw), id=f'clips-{n}') for n, kw in CLIPS.items()),
     *(
         pytest.param(network, dict(arch=arch, layer_scale_init_value=scale), id=f'{name}-{scale}')
@@ -120,7 +125,7 @@ def test_fold_for_inference(network, kwargs) -> None:
 @pytest.mark.parametrize(
     ('network', 'options'),
     [(network, {}) for network in (*PLAIN, UniFormerLight, UniFormerLight3D, DualFormer)]
-    + [(network, {'stage_types': 'LGGG'}) for network in PLAIN]
+    + [(network, options) for network in PLAIN for options in ({'stage_types': 'LGGG'}, POOLED)]
     + [(UniFormer3D, {'split': True})],
 )
 @torch.no_grad()
@@ -223,17 +228,19 @@ def test_initialisation(network) -> None:
 @pytest.mark.parametrize(
     ('network', 'options'),
     [
-        (UniFormer, {'stage3_style': 'hybrid', 'window_size': 3}),
-        (UniFormer3D, {'split': True}),
-        (UniFormerLight, {}),
-        (DualFormer, {}),
+        (UniFormer, dict(depths=(1, 1, 1, 1), stage3_style='window', window_size=3)),
+        (UniFormer3D, dict(depths=(1, 1, 1, 1), split=True)),
+        (UniFormer3D, dict(POOLED, local_mlp=False, depths=(1, 1, 1, 1))),
+        (UniFormerLight, dict(depths=(1, 1, 2, 1))),
+        (DualFormer, dict(depths=(2, 1, 1, 1))),
     ],
 )
 def test_graph_compiles_without_break(network, options) -> None:
     for training in (True, False):
         torch._dynamo.reset()
         model = mini(network, drop_path_rate=0.2, **options).train(training)
-        compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
+        backend = 'aot_eager' if training else 'eager'  # with the backward pass; without
+        compiled = torch.compile(model, fullgraph=True, backend=backend)
         x = torch.randn(SHAPES[model.ndim])
         if training:
             sum(out.square().mean() for out in run(compiled, x)).backward()
@@ -304,6 +311,17 @@ def test_bfloat16_autocast_is_finite(network, options) -> None:
         ),
         (UniFormer, dict(split=True), 'need UniFormer3D'),
         (UniFormer, dict(std=True), 'need UniFormer3D'),
+        (UniFormer, dict(inflated=False), 'need UniFormer3D'),
+        (UniFormer3D, dict(inflated=False, std=True), 'std lets embeddings mix frames'),
+        (UniFormer3D, dict(local_mlp=0), 'local_mlp must be True or False; got 0'),
+        (UniFormer, dict(pool_strides=(1, 1, 0, 1)), 'pool_strides must be a list, each entry a p'),
+        (UniFormer, dict(pool_strides=(1, 2, 2, 1)), "1 in the local stages of .*'L', 'L', 'G'"),
+        (UniFormer3D, dict(pool_strides=(1, 1, 2, 1), split=True), 'split needs pool_strides of 1'),
+        (
+            UniFormer,
+            dict(pool_strides=(1, 1, 2, 1), eval_stage3_style='hybrid'),
+            r"must be 'global', or pool_strides 1 there; got \('global', 'hybrid'\)",
+        ),
         (UniFormer3D, dict(stage_types='LLG'), 'stage_types must have 4 entries'),
         (UniFormer3D, dict(stage_types='LLXG'), "every entry of stage_types must be one of 'L'"),
         (UniFormer3D, dict(local_kernel_size=4), 'local_kernel_size must be an odd number; got 4'),
@@ -315,7 +333,8 @@ def test_bfloat16_autocast_is_finite(network, options) -> None:
         (UniFormer3D, dict(light=True), 'need UniFormerLight'),
         (UniFormerLight, dict(arch='small'), "arch must be one of 'xxs', 'xs', 'mini'"),
         (UniFormerLight, dict(stage_types='LGGG'), r"light networks have stage_types \('L', 'L'"),
-        (UniFormerLight3D, dict(split=True), 'no divided attention'),
+        (UniFormerLight3D, dict(split=True), 'neither divided nor pooled attention'),
+        (UniFormerLight, dict(pool_strides=(1, 1, 2, 1)), r'pool_strides=\(1, 1, 2, 1\)'),
         (UniFormerLight, dict(stage3_style='window'), r"stage3_style must be 'global'; got \('win"),
         (UniFormerLight, dict(eval_stage3_style='hybrid'), "stage3_style must be 'global'"),
         (UniFormerLight, dict(keep_ratio=0), r'keep_ratio must be a number in \(0, 1\]; got 0'),

@@ -8,6 +8,7 @@ from uniformer_mm.models.layers import (
     Attention,
     GlobalBlock,
     LocalBlock,
+    PooledAttention,
     checkpoint_block,
     window_partition,
     window_reverse,
@@ -46,6 +47,21 @@ def test_window_covering_the_map_equals_global() -> None:
     torch.testing.assert_close(block(x), whole)
     block.window_size = 14  # pads, so padded tokens take part
     assert not torch.allclose(block(x), whole)
+
+
+@pytest.mark.parametrize('size', [(7, 10), (3, 7, 10)])
+@torch.no_grad()
+def test_pooled_attention_reads_every_third_row_and_column(size: tuple[int, ...]) -> None:
+    """Where the kernels of keys and values pick their middle and no norm changes that."""
+    attention = PooledAttention(8, head_dim=4, stride=3, ndim=len(size)).double()
+    for pool in (attention.pool_k, attention.pool_v):
+        kernel = pool[0].weight.zero_()
+        kernel[(slice(None), 0, *(side // 2 for side in kernel.shape[2:]))] = 1
+        pool[1] = nn.Identity()
+    x = torch.randn(2, torch.tensor(size).prod(), 8).double()
+    q, k, v = attention._heads(x)
+    read = torch.arange(x.shape[1]).reshape(size)[..., ::3, ::3].flatten()
+    torch.testing.assert_close(attention(x, size), attention._mix(q, k[:, :, read], v[:, :, read]))
 
 
 def test_attention_drops_weights_only_in_training() -> None:

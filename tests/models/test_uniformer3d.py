@@ -39,6 +39,19 @@ def test_kernels() -> None:
     assert [mini()._embed(i).proj.kernel_size[0] for i in range(4)] == [3, 1, 1, 1]
 
 
+@torch.no_grad()
+def test_kernels_of_one_frame() -> None:
+    """Behind the first embedding only attention mixes frames; its windows here overlap by one."""
+    clips = torch.rand(2, 3, 8, 32, 32)
+    clips[1, :, 1:] = clips[0, :, 1:]
+    for options, frames in (({}, 4), ({'inflated': False}, 1)):
+        one, other = mini(stage_types='LLLL', out_indices=(2,), final_norm=False, **options).eval()(
+            clips
+        )
+        changed = (one != other).flatten(2).any(-1).any(0)
+        assert changed.tolist() == [i < frames for i in range(4)]
+
+
 @pytest.mark.parametrize('arch', ['small', 'base'])
 def test_same_keys_as_images(arch: str) -> None:
     with torch.device('meta'):

@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from weight_layouts import CLASSIFIER, LIGHT, assert_same, heads
 
 from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
-from uniformer_mm.checkpoints import class_order, load_backbone, read_checkpoint
+from uniformer_mm.checkpoints import CLASS_ORDERS, class_order, load_backbone, read_checkpoint
 
 ARCH = {'depths': (1, 1, 1, 1), 'embed_dims': (16, 16, 16, 32), 'head_dim': 16}
 HEAD_DIM = ('--head-dim', 16)
@@ -119,37 +119,40 @@ def test_backbone_of_a_dense_model(convert, official, tmp_path):
     assert convert(*args)[0] == 0 and not read_checkpoint(tmp_path / 'b.pth').classifier
 
 
-def test_kinetics_classes_are_renumbered(convert, tmp_path):
+@pytest.mark.parametrize('name', ['kinetics400', 'sthv1'])
+def test_classes_are_renumbered(convert, tmp_path, name):
+    size = CLASS_ORDERS[name]
+    numbers = torch.arange(float(size))
     state = UniFormer3D(ARCH).state_dict()
-    state['head.weight'], state['head.bias'] = torch.rand(400, 32), torch.arange(400.0)
+    state['head.weight'], state['head.bias'] = torch.rand(size, 32), numbers
     source, mm, official = (tmp_path / f'{name}.pth' for name in ('source', 'mm', 'official'))
     torch.save({'model_state': state, 'epoch': 9}, source)
-    kinetics400, kinetics600 = (('--class-order', f'kinetics{n}') for n in (400, 600))
+    order, other = ('--class-order', name), ('--class-order', 'kinetics600')
     code, said = convert(source, mm, *HEAD_DIM)
-    assert code == 1 and '--class-order kinetics400' in said and not mm.exists()
-    code, said = convert(source, mm, *HEAD_DIM, *kinetics600)
-    assert code == 1 and 'head of 400 classes' in said
-    assert convert(source, mm, *HEAD_DIM, *kinetics400)[0] == 0
+    assert code == 1 and f'--class-order {name}' in said and not mm.exists()
+    code, said = convert(source, mm, *HEAD_DIM, *other)
+    assert code == 1 and f'head of {size} classes' in said
+    assert convert(source, mm, *HEAD_DIM, *order)[0] == 0
     written = torch.load(mm)
     assert written['meta']['type'] == 'uniformer_mm.UniFormer3D'
     bias = written['state_dict']['cls_head.fc_cls.bias']
-    assert torch.equal(bias[class_order('kinetics400')], torch.arange(400.0))
+    assert torch.equal(bias[class_order(name)], numbers)
 
     back = ('--to', 'official')
     assert convert(mm, official, *back)[0] == 1
-    assert convert(mm, official, *back, *kinetics400)[0] == 0
-    assert torch.equal(torch.load(official)['model']['head.bias'], torch.arange(400.0))
-    code, said = convert(official, tmp_path / 'b.pth', *back, *kinetics400)
+    assert convert(mm, official, *back, *order)[0] == 0
+    assert torch.equal(torch.load(official)['model']['head.bias'], numbers)
+    code, said = convert(official, tmp_path / 'b.pth', *back, *order)
     assert code == 1 and 'renumbers between official and mm files' in said
     assert convert(source, tmp_path / 'c.pth', *HEAD_DIM, '--class-order', 'keep')[0] == 0
     kept = torch.load(tmp_path / 'c.pth')['state_dict']['cls_head.fc_cls.bias']
-    assert torch.equal(kept, torch.arange(400.0))
+    assert torch.equal(kept, numbers)
 
     models = pytest.importorskip('mmaction.models')
     with DefaultScope.overwrite_default_scope('mmaction'):
         model = models.Recognizer3D(
             backbone={'type': 'uniformer_mm.UniFormer3D', 'arch': ARCH},
-            cls_head={'type': 'I3DHead', 'num_classes': 400, 'in_channels': 32},
+            cls_head={'type': 'I3DHead', 'num_classes': size, 'in_channels': 32},
         )
     model.load_state_dict(written['state_dict'], strict=True)
 

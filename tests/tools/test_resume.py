@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -87,22 +85,13 @@ def test_killed_video_run_continues_with_the_same_losses(run_cpu, repo_root, rea
 
 def kill_after_epoch(epoch: int, repo_root: Path, train: tuple, work_dir: Path) -> None:
     """Start a training and kill all its processes once the checkpoint of this epoch is there."""
-    tool, *args = map(str, (*train, work_dir))
-    env = {**os.environ, 'PYTHONPATH': str(repo_root), 'CUDA_VISIBLE_DEVICES': ''}
-    with subprocess.Popen(
-        [sys.executable, repo_root / tool, *args],
-        env=env,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        marker = work_dir / 'last_checkpoint'
-        deadline = time.monotonic() + 120
-        while not (marker.exists() and f'epoch_{epoch}' in marker.read_text()):
-            assert process.poll() is None, 'the run ended too early'
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    run = Forked(repo_root / train[0], *train[1:], work_dir, env={'CUDA_VISIBLE_DEVICES': ''})
+    marker = work_dir / 'last_checkpoint'
+    while not (marker.exists() and f'epoch_{epoch}' in marker.read_text()):
+        assert run.process.is_alive(), run.wait().stderr
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGKILL)
+    assert run.wait().returncode == -signal.SIGKILL
 
 
 def test_iteration_based_run_resumes_between_checkpoints(

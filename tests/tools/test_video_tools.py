@@ -15,7 +15,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from uniformer_mm import UniFormer3D
-from uniformer_mm.checkpoints import class_order
+from uniformer_mm.checkpoints import CLASS_ORDERS, class_order
 from uniformer_mm.registry import MODELS
 
 CONFIG = Path(__file__).resolve().parents[2] / (
@@ -59,7 +59,7 @@ def test_what_errors_say_in_one_line() -> None:
     assert common.reason(OSError('the file is empty')) == 'the file is empty'
 
 
-@pytest.mark.parametrize('order', [None, 'kinetics400'])
+@pytest.mark.parametrize('order', [None, 'kinetics400', 'sthv1'])
 def test_the_config_says_how_official_classes_are_numbered(order) -> None:
     class Loader:
         """Stands for a library's inferencer."""
@@ -70,19 +70,20 @@ def test_the_config_says_how_official_classes_are_numbered(order) -> None:
         def _load_weights_to_model(self, model, weights, cfg) -> None:
             model.load_state_dict(weights['state_dict'])
 
+    num_classes = CLASS_ORDERS.get(order, 400)
     arch = dict(depths=(1, 1, 1, 1), embed_dims=(16, 16, 16, 32), head_dim=16)
     with DefaultScope.overwrite_default_scope('mmaction'):
         model = MODELS.build(
             dict(
                 type='Recognizer3D',
                 backbone=dict(type='uniformer_mm.UniFormer3D', arch=arch),
-                cls_head=dict(type='I3DHead', num_classes=400, in_channels=32),
+                cls_head=dict(type='I3DHead', num_classes=num_classes, in_channels=32),
             )
         )
-    numbers = torch.arange(400.0)
+    numbers = torch.arange(float(num_classes))
     state = UniFormer3D(arch).state_dict()
-    state |= {'head.weight': torch.zeros(400, 32), 'head.bias': numbers}
-    args = SimpleNamespace(checkpoint='k400.pyth', device='cpu')
+    state |= {'head.weight': torch.zeros(num_classes, 32), 'head.bias': numbers}
+    args = SimpleNamespace(checkpoint='some.pyth', device='cpu')
     cfg = Config(dict(default_hooks=dict(checkpoint_guard=dict(class_order=order))))
     common.load(Loader, cfg, args)
     bias = model.cls_head.fc_cls.bias

@@ -183,7 +183,8 @@ def cpu_peak(args: argparse.Namespace, entry: Entry) -> float:
 def peak_memory(args: argparse.Namespace, entry: Entry) -> float:
     """Peak memory of one pass beyond the weights, in MiB."""
     if args.device == 'cpu':
-        with multiprocessing.get_context('spawn').Pool(1) as pool:
+        # From a process that has imported this file and run nothing.
+        with multiprocessing.get_context('forkserver').Pool(1) as pool:
             return pool.apply(cpu_peak, (args, entry))
     run = build(args, *entry)
     run()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 REPO = Path(__file__).resolve().parents[2]
 MARKED = re.compile(r'(<!-- table: (\S+) -->\n).*?(<!-- /table -->)', re.DOTALL)
@@ -29,6 +29,7 @@ HOSTS = {
     'drive.google.com': 'Google Drive',
     'huggingface.co': 'Hugging Face',
     'download.openmmlab.com': 'OpenMMLab',
+    'github.com': 'GitHub',
 }
 
 
@@ -39,22 +40,46 @@ def read_models(folder: str) -> dict[str, dict[str, Any]]:
     return {model['Name']: model for model in yaml.safe_load(text)['Models']}
 
 
-@cache
-def read_config(path: str) -> Config:
-    """A config by its path in the repository."""
-    return Config.fromfile(REPO / path)
+def read_config(model: Mapping[str, Any]) -> Config:
+    """The config of a row, with the ``--cfg-options`` of its command."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--override', nargs='*', action=DictAction, default={})
+    options = parser.parse_args(['--override', *model.get('Override', ())]).override
+    config = Config.fromfile(REPO / model['Config'])
+    config.merge_from_dict(options)
+    return config
 
 
-def giga(model: Mapping[str, Any]) -> str:
+def params(model: Mapping[str, Any]) -> str:
+    """Our count of parameters."""
+    return f'{model["Metadata"]["Parameters"] / 1e6:.2f} M'
+
+
+def giga(model: Mapping[str, Any], views: str = '') -> str:
     """Our count of multiply-adds."""
-    value = model['Metadata']['FLOPs'] / 1e9
+    value = model['Metadata'][f'FLOPs{views}'] / 1e9
     return f'{value:.2f} G' if value < 10 else f'{value:.1f} G'
 
 
-def cost(model: Mapping[str, Any]) -> str:
-    """Our count, and in brackets the published one if there is one."""
-    published = model['Metadata'].get('Published GFLOPs')
-    return giga(model) if published is None else f'{giga(model)} ({published})'
+def cost(views: str = '') -> Callable[[Mapping[str, Any]], str]:
+    """A column of our counts, and in brackets the published ones where there are any."""
+
+    def cell(model: Mapping[str, Any]) -> str:
+        published = model['Metadata'].get(f'Published GFLOPs{views}')
+        return giga(model, views) if published is None else f'{giga(model, views)} ({published})'
+
+    return cell
+
+
+def other_views(views: str) -> Callable[[Mapping[str, Any]], str]:
+    """A column of the published scores of a test on other views, crops x clips."""
+    return metric(f'Top 1 Accuracy ({views})', f'Top 5 Accuracy ({views})')
+
+
+def start(model: Mapping[str, Any]) -> str:
+    """What the weights at the start were trained on, and on which clips if the name has them."""
+    data, _, clips = re.search(r'_([\w-]+)-pre', model['Name'])[1].partition('-')
+    return f'{data.upper()} {clips}'.strip()
 
 
 def metric(*names: str) -> Callable[[Mapping[str, Any]], str]:
@@ -79,21 +104,34 @@ def weights(model: Mapping[str, Any]) -> str:
     return ', '.join(links) or 'never released'
 
 
+def override(model: Mapping[str, Any]) -> str:
+    """What a row changes in the network of its config."""
+    options = [option.removeprefix('model.backbone.') for option in model.get('Override', ())]
+    return ', '.join(f'`{option}`' for option in options if not option.startswith('init_cfg.'))
+
+
 def batch_and_rate(model: Mapping[str, Any]) -> str:
     """What an iteration learns from, on all GPUs, and the learning rate."""
-    cfg = read_config(model['Config'])
+    cfg = read_config(model)
     return f'{cfg.auto_scale_lr.base_batch_size}, {cfg.optim_wrapper.optimizer.lr:g}'
 
 
 COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'model': lambda model: model['Metadata']['Model'],
     'data': lambda model: model['Metadata']['Training Data'],
-    'params': lambda model: f'{model["Metadata"]["Parameters"] / 1e6:.2f} M',
-    'FLOPs (published)': cost,
+    'params': params,
+    'params (published)': lambda model: (
+        f'{params(model)} ({model["Metadata"]["Published Parameters"]})'
+    ),
+    'FLOPs (published)': cost(),
+    'FLOPs of 1 x 1 (published)': cost(' (1x1)'),
     'config': lambda model: f'[config]({Path(model["Config"]).name})',
     'weights': weights,
     'top-1': metric('Top 1 Accuracy'),
     'top-5': metric('Top 5 Accuracy'),
+    '1 x 1': other_views('1x1'),
+    '3 x 2': other_views('3x2'),
+    '3 x 4': other_views('3x4'),
     'mIoU': metric('mIoU'),
     'multi-scale': metric('mIoU(ms+flip)'),
     'box AP': metric('box AP'),
@@ -101,7 +139,8 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'AP': metric('AP'),
     'AR': metric('AR'),
     'AP / AR of mmpose': metric('AP (mmpose)', 'AR (mmpose)'),
-    'drop path': lambda m: str(read_config(m['Config']).model.backbone.drop_path_rate),
+    'drop path': lambda model: str(read_config(model).model.backbone.drop_path_rate),
+    'model.backbone.*': override,
     'batch, lr': batch_and_rate,
     'schedule': lambda model: '3x + MS' if '-3x_' in model['Name'] else '1x',
     'training': lambda m: f'of {m["Metadata"]["Model"][0]}, G' if '32_' in m['Name'] else 'its own',
@@ -110,7 +149,8 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     'crop': part(r'-res(\d+)_'),
     'frames': part(r'_u(\d+)_'),
     'frames x stride': part(r'_(\d+)x(\d+)x1_'),
-    'start': lambda model: re.search(r'_(\w+)-pre', model['Name'])[1].upper(),
+    'start': start,
+    'top-1 of the start': lambda model: str(model['Metadata']['Start Top 1 Accuracy']),
     'GPUs x videos': part(r'_(\d+)xb(\d+)-'),
 }
 
@@ -155,7 +195,7 @@ class Table:
             return cell
         if note not in notes:
             notes.append(note)
-        return f'{cell} [{notes.index(note) + 1}]'
+        return f'{cell} [{notes.index(note) + 1}]'.lstrip()
 
 
 class Tasks:
@@ -221,25 +261,35 @@ class Tasks:
             published = ', '.join(f'{score} {COLUMNS[score](model)}' for score in scores)
             data = f'[{model["Metadata"]["Training Data"]}](configs/{folder}/README.md)'
             link = f'[config]({model["Config"]})'
-            params = COLUMNS['params'](model)
-            rows.append([task, data, label, params, giga(model), published, link])
+            rows.append([task, data, label, params(model), giga(model), published, link])
         header = ('task', 'data', 'model', 'params', 'FLOPs', 'published score', 'config')
         return '\n'.join(markdown(header, rows))
 
 
 HEAD, COST, TAIL = ('model',), ('params', 'FLOPs (published)'), ('config', 'weights')
+DESIGN = (*HEAD, 'model.backbone.*')
 IMAGENET = (*HEAD, *COST, 'top-1', *TAIL)
 DETECTION = (*HEAD, 'schedule', *COST, 'box AP', 'mask AP', 'drop path', *TAIL)
 POSE = (*HEAD, 'input', *COST, 'AP', 'AR')
-KINETICS = (*HEAD, 'frames x stride', *COST, 'top-1', 'top-5', 'GPUs x videos', *TAIL)
+SCORES = ('top-1', 'top-5')
+KINETICS = (*HEAD, 'frames x stride', *COST, *SCORES, '1 x 1', '3 x 4', 'GPUs x videos', *TAIL)
 LIGHT_KINETICS = (*HEAD, 'frames', 'crop', *COST, 'top-1', 'GPUs x videos', *TAIL)
-SOMETHING = (*HEAD, 'frames', 'start', *COST, 'top-1', 'top-5', 'drop path', *TAIL)
+STARTS = (*HEAD, 'frames', 'start')
+SOMETHING = (*STARTS, *COST, *SCORES, '1 x 1', '3 x 2', 'drop path', *TAIL)
+ATTENTION = (*DESIGN, 'start', 'top-1 of the start', 'params', 'FLOPs of 1 x 1 (published)')
+VARIANTS = (*STARTS, *COST, *SCORES, '1 x 1', 'config')
 SMALL_VIDEO = (*HEAD, 'frames x stride', *COST, 'top-1', *TAIL)
 DUAL_KINETICS = (*HEAD, 'data', 'start', 'frames x stride', *COST, 'top-1', 'top-5', *TAIL)
 DUAL_SMALL_VIDEO = (*HEAD, 'start', *SMALL_VIDEO[1:])
 TABLES: dict[str, Table | Tasks] = {
     'tasks': Tasks(),
-    'imagenet': Table('imagenet', '*_8xb128_in1k', IMAGENET, without='*_token-label_*'),
+    'imagenet': Table('imagenet', '*_8xb128_in1k', IMAGENET, without='*_*_8xb128_in1k'),
+    'imagenet-design': Table(
+        'imagenet',
+        'uniformer-small_*8xb128_in1k',
+        (*DESIGN, 'params (published)', 'FLOPs (published)', 'top-1'),
+        without='*_token-label_*',
+    ),
     'imagenet-light': Table('imagenet', '*-x*', (*HEAD, 'size', *COST, 'top-1', *TAIL)),
     'imagenet-token-label': Table('imagenet', '*_token-label_*_in1k', IMAGENET),
     'imagenet-384': Table('imagenet', '*_token-label_*-384px', IMAGENET),
@@ -257,12 +307,35 @@ TABLES: dict[str, Table | Tasks] = {
         (*POSE, 'AP / AR of mmpose', 'batch, lr', 'drop path', *TAIL),
     ),
     'pose-styles': Table('coco_pose', '*-s-[hw]14-*', (*POSE, 'batch, lr', 'drop path', *TAIL)),
-    'kinetics400': Table('kinetics', 'uniformer-[sb]*_kinetics400-*', KINETICS),
+    'kinetics400': Table(
+        'kinetics',
+        'uniformer-[sb]*-1?0e_kinetics400-*',
+        KINETICS,
+        without='uniformer-*-*_*-pre_*',
+    ),
+    'kinetics400-design': Table(
+        'kinetics',
+        'uniformer-small*-50e_kinetics400-*',
+        (*DESIGN, 'params', 'FLOPs of 1 x 1 (published)', 'top-1'),
+    ),
+    'kinetics400-kernels': Table(
+        'kinetics', 'uniformer-small*_8x8x1_*', (*DESIGN, *COST, *SCORES, '1 x 1')
+    ),
     'kinetics400-light': Table('kinetics', 'uniformer-x*_kinetics400-*', LIGHT_KINETICS),
     'kinetics600': Table('kinetics', 'uniformer-*_kinetics600-*', KINETICS),
     'kinetics-dualformer': Table('kinetics', 'dualformer-*', DUAL_KINETICS),
     'diving48': Table('diving48', '*', DUAL_SMALL_VIDEO),
-    'sthv1': Table('something_something', '*_sthv1-*', SOMETHING),
+    'sthv1': Table(
+        'something_something', '*_k?00-pre_u[13]?_*_sthv1-*', SOMETHING, without='*-small-*'
+    ),
+    'sthv1-attention': Table(
+        'something_something',
+        'uniformer-small*_????-pre_u16_*_sthv1-*',
+        (*ATTENTION, '1 x 1', 'config'),
+        without='*_k600-*',
+    ),
+    'sthv1-kernels': Table('something_something', '*_u8_*', (*DESIGN, *VARIANTS[1:])),
+    'sthv1-starts': Table('something_something', '*_k400-*x*-pre_*', VARIANTS),
     'sthv2': Table('something_something', '*_sthv2-*', SOMETHING),
     'ucf101': Table('ucf101', 'uniformer-*', SMALL_VIDEO),
     'ucf101-dualformer': Table('ucf101', 'dualformer-*', DUAL_SMALL_VIDEO),

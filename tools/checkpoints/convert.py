@@ -18,8 +18,8 @@ from uniformer_mm.checkpoints import (
     CheckpointError,
     Weights,
     describe_weights,
-    known_class_order,
     load_backbone,
+    possible_class_order,
     read_checkpoint,
     reorder_head,
     save_checkpoint,
@@ -75,8 +75,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--class-order',
         choices=(*CLASS_ORDERS, 'keep'),
-        help="renumber the classes of a Kinetics head from the authors' order to MMAction2's, or "
-        'with --to official back; keep: the classes are others. Needed for 400 and 600 classes',
+        help="renumber the classes of a video head from the authors' order to MMAction2's, or with "
+        '--to official back; keep: the classes are others, such as those of Something-Something '
+        'V2. Needed for 174, 400 and 600 classes',
     )
     parser.add_argument(
         '--drop-token-head',
@@ -90,21 +91,21 @@ def parse_args() -> argparse.Namespace:
 
 
 def order_classes(weights: Weights, to: str, order: str | None) -> Weights:
-    """Number the classes of a Kinetics head as the target layout does.
+    """Number the classes of a video head as the target layout does.
 
     Raises:
-        CheckpointError: If the head may be one of Kinetics and the order is not given, or if it
-            cannot be of the given one.
+        CheckpointError: If the head may need it and the order is not given, or if it cannot be of
+            the given one.
     """
     source = 'official' if weights.layout == 'official' else 'mm'
     if order is None:
-        likely = known_class_order(weights)
-        if likely is None or source == to:
+        possible = possible_class_order(weights)
+        if possible is None or source == to:
             return weights
         raise CheckpointError(
-            f'{weights.source} has a video head of {likely[8:]} classes. Official files number the '
-            f"classes of Kinetics in the authors' order, MMAction2 alphabetically: give "
-            f'--class-order {likely} to renumber them, or --class-order keep if they are others.'
+            f'{weights.source} has a video head of {CLASS_ORDERS[possible]} classes. Official '
+            f'files and MMAction2 number those of {possible} in different orders: give '
+            f'--class-order {possible} to renumber them, or --class-order keep if they are others.'
         )
     if order == 'keep':
         return weights

@@ -17,7 +17,7 @@ only ever read under the weights-only rule, so that no code in them runs.
 
 from uniformer_mm.errors import CheckpointError
 
-from .class_orders import CLASS_ORDERS, class_order, known_class_order, reorder_head
+from .class_orders import CLASS_ORDERS, class_order, possible_class_order, reorder_head
 from .families import describe_weights
 from .integrity import sha256_of
 from .kernels import adapt_stem_weight, inflate_weight, resize_kernel
@@ -58,7 +58,6 @@ __all__ = [
     'describe_weights',
     'drop_program',
     'inflate_weight',
-    'known_class_order',
     'known_head_dim',
     'load_backbone',
     'load_file',
@@ -66,6 +65,7 @@ __all__ = [
     'load_weights_only',
     'local_path',
     'parse_checkpoint',
+    'possible_class_order',
     'read_checkpoint',
     'reorder_head',
     'resize_kernel',

@@ -1,8 +1,10 @@
-"""The order of the Kinetics classes in the authors' video heads and in MMAction2's labels.
+"""The order of the classes in the authors' video heads and in MMAction2's labels.
 
-MMAction2 numbers the classes alphabetically. The authors' lists, with which the released UniFormers
-were trained, number them in another way: not one of the 400 classes has the same number in both.
-DualFormer's authors number them as MMAction2.
+MMAction2 numbers the classes of Kinetics alphabetically, those of Something-Something V1 in the
+order of the data set's table of labels. The authors' lists, with which the released UniFormers were
+trained, number them in another way: those of V1 alphabetically. Not one of the 400 classes of
+Kinetics, and one of the 174 of V1, has the same number in both. The 174 of V2 are alphabetical in
+both, and DualFormer's authors number as MMAction2.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from uniformer_mm.errors import CheckpointError
 from .families import family_of
 from .weights import Weights
 
-CLASS_ORDERS = ('kinetics400', 'kinetics600')
+# Data sets that have an order, with the number of their classes.
+CLASS_ORDERS = {'kinetics400': 400, 'kinetics600': 600, 'sthv1': 174}
 
 
 @cache
@@ -28,29 +31,29 @@ def class_order(dataset: str) -> Tensor:
     """MMAction2's number of every class, in the order of the authors' heads.
 
     Args:
-        dataset: ``'kinetics400'`` or ``'kinetics600'``.
+        dataset: A name of :data:`CLASS_ORDERS`.
 
     Returns:
         A permutation: entry i is MMAction2's number of the authors' class i.
     """
     if dataset not in CLASS_ORDERS:
-        raise ValueError(f'There is an order for {" and ".join(CLASS_ORDERS)}, not {dataset!r}.')
+        raise ValueError(f'There is an order for {", ".join(CLASS_ORDERS)}, not {dataset!r}.')
     table = json.loads(Path(__file__).with_name('class_orders.json').read_text())
     return torch.tensor(table[dataset])
 
 
-def known_class_order(weights: Weights) -> str | None:
-    """Which order the classes of a video head are likely to be in, by their number.
+def possible_class_order(weights: Weights) -> str | None:
+    """Whose classes a video head may be of, by their number.
 
     Returns:
-        ``'kinetics400'``, ``'kinetics600'``, or None for images, other numbers of classes and
-        networks whose authors number as MMAction2.
+        A name of :data:`CLASS_ORDERS`, ``'sthv1'`` for a head of Something-Something V2 too; None
+        for images, other numbers of classes and networks whose authors number as MMAction2.
     """
     is_mm = family_of(weights.backbone).OPENMMLAB
     if is_mm or not weights.video or 'head.weight' not in weights.classifier:
         return None
-    name = f'kinetics{weights.classifier["head.weight"].shape[0]}'
-    return name if name in CLASS_ORDERS else None
+    classes = weights.classifier['head.weight'].shape[0]
+    return next((name for name, number in CLASS_ORDERS.items() if number == classes), None)
 
 
 def reorder_head(weights: Weights, dataset: str, to_mmaction: bool) -> Weights:
@@ -58,7 +61,7 @@ def reorder_head(weights: Weights, dataset: str, to_mmaction: bool) -> Weights:
 
     Args:
         weights: What was read; not changed.
-        dataset: ``'kinetics400'`` or ``'kinetics600'``.
+        dataset: A name of :data:`CLASS_ORDERS`.
         to_mmaction: Whether to go from the authors' order to MMAction2's, or back.
 
     Returns:
@@ -67,7 +70,7 @@ def reorder_head(weights: Weights, dataset: str, to_mmaction: bool) -> Weights:
     Raises:
         CheckpointError: If there is no video head with that number of classes.
     """
-    if known_class_order(weights) != dataset:
+    if possible_class_order(weights) != dataset:
         head = weights.classifier.get('head.weight')
         found = 'no head' if head is None else f'a head of {head.shape[0]} classes'
         raise CheckpointError(

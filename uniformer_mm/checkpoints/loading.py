@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from uniformer_mm.errors import CheckpointError
 
-from .class_orders import known_class_order, reorder_head
+from .class_orders import possible_class_order, reorder_head
 from .families import family_of
 from .families.common import Adapted, is_for_images
 from .families.common import adapt_stem as fit_stem
 from .integrity import check_values
 from .names import Differences, join_modules
 from .reading import parse_checkpoint, read_checkpoint
+from .released import find_released
 from .weights import Weights
 from .writing import to_mm
 
@@ -226,9 +227,9 @@ def load_model(
         source: Name of the file, for messages.
         allow_new_head: Let entries of heads (modules with ``head`` in their name) differ as well.
             Defaults to False.
-        class_order: The data's labels are numbered as MMAction2's of ``'kinetics400'`` or
-            ``'kinetics600'``, so that an official head is brought into that order. Defaults to
-            None, which leaves it as it is.
+        class_order: The data's labels are numbered as MMAction2's of ``'kinetics400'``,
+            ``'kinetics600'`` or ``'sthv1'``, so that an official head is brought into that order.
+            Defaults to None, which leaves it as it is.
 
     Raises:
         CheckpointError: Lists everything that does not fit, or that cannot be trained weights.
@@ -271,24 +272,26 @@ def load_model(
 
 
 def _order_classes(weights: Weights, wanted: str | None) -> Weights:
-    """Number the classes of an official Kinetics head as the labels of the data are."""
-    known = known_class_order(weights)
-    if weights.layout != 'official' or known is None:
+    """Number the classes of an official head as the labels of the data are."""
+    possible = possible_class_order(weights)
+    if weights.layout != 'official' or possible is None:
         return weights
-    if wanted == known:
+    if wanted == possible:
         print_log(
             f"{weights.source}: the head's classes were brought from the authors' order into "
-            f"MMAction2's of {known}.",
+            f"MMAction2's of {possible}.",
             logger='current',
         )
-        return reorder_head(weights, known, to_mmaction=True)
-    print_log(
-        f"{weights.source}: the head's classes keep the authors' order. If the labels of your "
-        "data are MMAction2's, add default_hooks=dict(checkpoint_guard=dict(type="
-        f"'uniformer_mm.CheckpointGuardHook', class_order={known!r})).",
-        logger='current',
-        level=logging.WARNING,
-    )
+        return reorder_head(weights, possible, to_mmaction=True)
+    released = find_released(weights.source)
+    if released is None or released.class_order is not None:  # None: of Something-Something V2
+        print_log(
+            f"{weights.source}: the head's classes keep the authors' order. If the labels of your "
+            f"data are MMAction2's of {possible}, add default_hooks=dict(checkpoint_guard=dict("
+            f"type='uniformer_mm.CheckpointGuardHook', class_order={possible!r})).",
+            logger='current',
+            level=logging.WARNING,
+        )
     return weights
 
 

@@ -78,7 +78,7 @@ def parse_checkpoint(
                 f'{top_level_names(state)}. Official files need no prefix.'
             )
         state = selected
-    state = _without_teacher(state, source)
+    state = _without_copies(state, source)
     meta = checkpoint.get('meta')
     meta = dict(meta) if isinstance(meta, Mapping) else {}
 
@@ -95,7 +95,7 @@ def parse_checkpoint(
             if name is not None:
                 classifier[name] = value
                 continue
-            if (is_mm and not key.startswith('backbone.')) or key.startswith('ema_'):
+            if is_mm and not key.startswith('backbone.'):
                 other[key] = value
                 continue
             key = key.removeprefix('backbone.')
@@ -318,17 +318,26 @@ def _find_state_dict(
     )
 
 
-def _without_teacher(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Leave out the teacher that DualFormer's authors save with a network of token labelling."""
-    if not any(key.startswith('teacher.backbone.patch_embeds.') for key in state):
+def _without_copies(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Leave out other networks that are saved beside the trained one.
+
+    They are the teacher of DualFormer's token labelling, and the weights that OpenMixup's EMAHook
+    has swapped for the averaged ones.
+    """
+    if any(key.startswith('teacher.backbone.patch_embeds.') for key in state):
+        prefix, what = 'teacher.', 'the teacher of token labelling'
+    elif uniformer.is_openmixup(state):
+        prefix, what = 'ema_', "OpenMixup's EMAHook"
+    else:
         return state
-    student = {key: value for key, value in state.items() if not key.startswith('teacher.')}
-    print_log(
-        f'{source}: left out {len(state) - len(student)} entries of the teacher of token '
-        'labelling (teacher.*), which only training uses.',
-        logger='current',
-    )
-    return student
+    kept = {key: value for key, value in state.items() if not key.startswith(prefix)}
+    if len(kept) != len(state):
+        print_log(
+            f'{source}: left out {len(state) - len(kept)} entries of {what} ({prefix}*), which '
+            'only training uses.',
+            logger='current',
+        )
+    return kept
 
 
 def _strip_wrapper(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:

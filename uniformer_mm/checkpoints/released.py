@@ -25,8 +25,7 @@ class Released(NamedTuple):
         head_dim: Channels of one attention head. The same model name means another one with token
             labelling, and no tensor shape shows it.
         sha256: The first digits of its hash, if known.
-        class_order: ``'kinetics400'`` or ``'kinetics600'`` if its head numbers those classes as
-            the authors do.
+        class_order: Of which data set its head is, if MMAction2 numbers its classes in another way.
         token_labelling: Whether it has the token-labelling head.
     """
 

@@ -98,7 +98,7 @@ def _test_crop(cfg: Config) -> tuple[int, ...] | None:
     steps = dataset.get('pipeline', [])
     frames = [step.clip_len for step in steps if 'clip_len' in step]
     for step in steps:
-        if step.get('type') in ('CenterCrop', 'ThreeCrop'):
+        if step.get('type') in ('CenterCrop', 'ThreeCrop', 'uniformer_mm.FirstCrop'):
             crop = step.crop_size
             return (*frames, *((crop, crop) if isinstance(crop, int) else crop))
     return None

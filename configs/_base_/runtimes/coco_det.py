@@ -10,7 +10,7 @@ default_hooks = dict(
         save_best='coco/bbox_mAP',
     ),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
-    sync_buffers=dict(type='SyncBuffersHook'),
+    sync_buffers=dict(type='uniformer_mm.SyncBuffersHook'),
     # The classes of data, annotation files and heads agree, or nothing starts.
     check_classes=dict(type='uniformer_mm.ClassCheckHook'),
     check_heads=dict(type='NumClassCheckHook'),

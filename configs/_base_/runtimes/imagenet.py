@@ -10,7 +10,7 @@ default_hooks = dict(
         save_best='accuracy/top1',
     ),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
-    sync_buffers=dict(type='SyncBuffersHook'),
+    sync_buffers=dict(type='uniformer_mm.SyncBuffersHook'),
     # Labels agree with the head, or nothing starts.
     check_labels=dict(type='uniformer_mm.LabelCheckHook'),
     # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.

@@ -123,7 +123,7 @@ def hints(
         theirs = file_arch.shape[name]
         if isinstance(ours, tuple):
             theirs = theirs[: len(ours)]
-        if name == 'light' or (name in ('split', 'std') and not same_axes):
+        if name == 'light' or (name in ('split', 'std', 'inflated') and not same_axes):
             continue
         if ours != theirs:
             yield f'The model has {name}={ours}, the file {name}={theirs}.'

@@ -1,4 +1,5 @@
 from .clip_sampling import DenseClipSample, SampleFramesV0
+from .first_crop import FirstCrop
 from .image_check import CheckImageFile
 from .pose_augment import ClippedNormalScaleRotation, RandomBBoxShift
 from .pyav import PyAVDecode, PyAVInit
@@ -11,6 +12,7 @@ __all__ = [
     'ClipRandomErasing',
     'ClippedNormalScaleRotation',
     'DenseClipSample',
+    'FirstCrop',
     'LoadLabelMap',
     'NormalizedRandomErasing',
     'PyAVDecode',

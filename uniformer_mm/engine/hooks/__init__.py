@@ -8,7 +8,7 @@ from .image_check import ImageCheckHook
 from .label_check import LabelCheckHook
 from .missed_validation import MissedValidationHook
 from .preemption import PreemptionHook
-from .sync_buffers import IterSyncBuffersHook
+from .sync_buffers import IterSyncBuffersHook, SyncBuffersHook
 from .video_data import VideoDataHook
 from .work_dir import WorkDirLockHook
 
@@ -24,6 +24,7 @@ __all__ = [
     'MissedValidationHook',
     'PreemptionHook',
     'SafeCheckpointHook',
+    'SyncBuffersHook',
     'VideoDataHook',
     'WorkDirLockHook',
     'check_batch_count',

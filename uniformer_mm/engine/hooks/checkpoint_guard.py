@@ -54,9 +54,9 @@ class CheckpointGuardHook(Hook):
             left over or of another shape, to fine-tune on other classes. Not for ``resume``.
             Defaults to False.
         class_order: Says that the labels of the data are numbered as MMAction2's of
-            ``'kinetics400'`` or ``'kinetics600'``, so that the classes of official files, which
-            are numbered in another way, are brought into that order. Defaults to None, which
-            leaves them as they are.
+            ``'kinetics400'``, ``'kinetics600'`` or ``'sthv1'``, so that the classes of official
+            files, which are numbered in another way, are brought into that order. Defaults to
+            None, which leaves them as they are.
     """
 
     priority = 'VERY_HIGH'  # before EMAHook

@@ -15,7 +15,7 @@ from typing import Any
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import INF, OptimizerType, _ParamScheduler
 
-from uniformer_mm.arguments import COUNT, NATURAL, NOT_NEGATIVE, check, check_flags
+from uniformer_mm.arguments import COUNT, NATURAL, NOT_NEGATIVE, SHARE, check, check_flags
 from uniformer_mm.registry import PARAM_SCHEDULERS
 
 
@@ -29,7 +29,9 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         t < E    eta_min + (lr - eta_min) * (1 + cos(pi * t / E)) / 2
         else     eta_min
 
-    With ``after_warmup`` the cosine's argument is ``pi * (t - W) / (E - W)``.
+    With ``after_warmup`` the cosine's argument is ``pi * (t - W) / (E - W)``. With ``start_factor``
+    the warm-up is part of the cosine times ``start_factor + (1 - start_factor) * t / W``, as in
+    mmcv 1.
 
     ``lr`` is the rate of each parameter group after any automatic scaling with the batch size;
     ``warmup_lr`` and ``eta_min`` are absolute and never scaled. A step is an epoch, or an iteration
@@ -47,13 +49,16 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
             a lag of 1. Defaults to 0.
         after_warmup (bool): Whether the cosine begins where the warm-up ends, so that the peak is
             reached. Defaults to False.
+        start_factor (float, optional): Share of the cosine with which the warm-up starts, in place
+            of ``warmup_lr``. Defaults to None.
         end (int): First step that is no longer scheduled. Defaults to none.
         last_step (int): Last finished step, to resume without a state dict. Defaults to -1.
         by_epoch (bool): Whether steps are epochs. Defaults to True.
         verbose (bool): Whether to print every new value. Defaults to False.
 
     Raises:
-        ValueError: If ``warmup`` is not in ``[0, T_max)``, or another value is illegal.
+        ValueError: If ``warmup`` is not in ``[0, T_max)``, or another value is illegal; if the
+            cosine of ``start_factor`` is to begin ``after_warmup``.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         eta_min: float = 1e-5,
         lag: int = 0,
         after_warmup: bool = False,
+        start_factor: float | None = None,
         end: int = INF,
         last_step: int = -1,
         by_epoch: bool = True,
@@ -80,7 +86,12 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         self.warmup = warmup
         self.warmup_lr = warmup_lr
         self.eta_min = eta_min
+        if start_factor is not None:
+            check(SHARE, start_factor=start_factor)
+            if after_warmup:
+                raise ValueError('a share of the cosine, start_factor, needs after_warmup=False')
         self.lag = lag
+        self.start_factor = start_factor
         self.cosine_begin = warmup if after_warmup else 0
         super().__init__(
             optimizer, end=end, last_step=last_step, by_epoch=by_epoch, verbose=verbose
@@ -124,10 +135,14 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
 
     def _get_value(self) -> list[float]:
         t = max(self.last_step - self.lag, 0)
-        if t < self.warmup:
+        if t < self.warmup and self.start_factor is None:
             return [
                 self.warmup_lr + t * (lr - self.warmup_lr) / self.warmup for lr in self.base_values
             ]
         done = (min(t, self.T_max) - self.cosine_begin) / (self.T_max - self.cosine_begin)
         cosine = (1 + math.cos(math.pi * done)) / 2
-        return [self.eta_min + (lr - self.eta_min) * cosine for lr in self.base_values]
+        rates = [self.eta_min + (lr - self.eta_min) * cosine for lr in self.base_values]
+        if t >= self.warmup:
+            return rates
+        factor = self.start_factor + (1 - self.start_factor) * t / self.warmup
+        return [rate * factor for rate in rates]

@@ -32,7 +32,9 @@ from ..layers import (
     ConvStem,
     GlobalBlock,
     LocalBlock,
+    MobileBlock,
     PatchEmbed,
+    PooledBlock,
     SplitBlock,
     Style,
 )
@@ -158,8 +160,10 @@ class UniFormer(StagedBackbone):
     @classmethod
     def _check_arch(cls, arch: Arch) -> None:
         """Refuse what this number of axes does not have."""
-        if arch.split or arch.std:
-            raise ValueError('split and std divide and mix frames: they need UniFormer3D')
+        if arch.split or arch.std or not arch.inflated:
+            raise ValueError(
+                'split, std and inflated=False are about the frames of clips: they need UniFormer3D'
+            )
         cls._check_kind(arch)
 
     @classmethod
@@ -173,12 +177,17 @@ class UniFormer(StagedBackbone):
         options = dict(
             ndim=self.ndim,
             pos_kernel_size=arch.pos_kernel_size,
-            mlp_ratio=arch.mlp_ratio,
+            inflated=arch.inflated,
             layer_scale=arch.layer_scale_init_value if stage in arch.scaled_stages else 0.0,
         )
+        mlp = dict(mlp_ratio=arch.mlp_ratio)
         if arch.stage_types[stage] == 'L':
-            return LocalBlock, {**options, 'kernel_size': arch.local_kernel_size}
-        return SplitBlock if arch.split else GlobalBlock, {**options, **attention}
+            options['kernel_size'] = arch.local_kernel_size
+            return (LocalBlock, options | mlp) if arch.local_mlp else (MobileBlock, options)
+        options |= mlp | attention
+        if arch.pool_strides[stage] > 1:
+            return PooledBlock, {**options, 'stride': arch.pool_strides[stage]}
+        return SplitBlock if arch.split else GlobalBlock, options
 
     def _build_embed(self, stage: int, in_channels: int, out_channels: int) -> nn.Module:
         if self.arch.embed_types[stage] == 'conv':
@@ -219,12 +228,18 @@ class UniFormer(StagedBackbone):
         Raises:
             ValueError: If a style is unknown, a window is not a positive integer,
                 an evaluation window is given for global attention, or windows for a
-                stage 3 without attention.
+                stage 3 without attention or with pooled attention.
         """
         chosen = Style(style, window_size, eval_style, eval_window_size)
         if self.arch.stage_types[2] == 'L' and set(chosen.names) != {'global'}:
             raise ValueError(
                 'stage 3 is local (stage_types) and has no attention to put in windows'
+            )
+        if self.arch.pool_strides[2] > 1 and set(chosen.names) != {'global'}:
+            raise ValueError(
+                f'stage 3 pools its keys and values over the whole map: stage3_style must be '
+                f"'global', or pool_strides 1 there; got {chosen.names!r} and "
+                f'{self.arch.pool_strides!r}'
             )
         self._style = chosen
         self._apply_style()

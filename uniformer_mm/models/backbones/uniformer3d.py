@@ -72,6 +72,13 @@ class UniFormer3D(UniFormer):
             raise ValueError(
                 f"embed_types of clips must be 'patch' behind the first; got {arch.embed_types!r}"
             )
+        if arch.split and max(arch.pool_strides) > 1:
+            raise ValueError(
+                f'divided attention pools no keys and values: split needs pool_strides of 1; got '
+                f'{arch.pool_strides!r}'
+            )
+        if arch.std and not arch.inflated:
+            raise ValueError('std lets embeddings mix frames, inflated=False no convolution does')
         cls._check_kind(arch)
 
     def _build_embed(self, stage: int, in_channels: int, out_channels: int) -> nn.Module:

@@ -81,10 +81,12 @@ class UniFormerLight(UniFormer):
 
     @classmethod
     def _check_kind(cls, arch: Arch) -> None:
-        if arch.split or tuple(arch.stage_types) != ('L', 'L', 'G', 'G'):
+        plain = arch.stage_types == ('L', 'L', 'G', 'G') and max(arch.pool_strides) == 1
+        if arch.split or not plain:
             raise ValueError(
-                f"light networks have stage_types ('L', 'L', 'G', 'G') and no divided attention; "
-                f'got {tuple(arch.stage_types)!r} and split={arch.split!r}'
+                f"light networks have stage_types ('L', 'L', 'G', 'G') and neither divided nor "
+                f'pooled attention; got {arch.stage_types!r}, split={arch.split!r} and '
+                f'pool_strides={arch.pool_strides!r}'
             )
 
     def _block(self, stage: int, attention: dict[str, Any]) -> tuple[type[nn.Module], dict]:

@@ -1,7 +1,7 @@
 """Layers shared by all backbones; pure PyTorch."""
 
-from .attention import Attention
-from .blocks import GlobalBlock, LocalBlock, SplitBlock
+from .attention import Attention, PooledAttention
+from .blocks import GlobalBlock, LocalBlock, MobileBlock, PooledBlock, SplitBlock
 from .embeddings import ChannelLayerNorm, ConvEmbed, ConvStem, PatchEmbed
 from .mlp import Mlp
 from .ops import OPS, ResidualConv2d, ResidualConv3d
@@ -28,7 +28,10 @@ __all__ = [
     'GlobalBlock',
     'LocalBlock',
     'Mlp',
+    'MobileBlock',
     'PatchEmbed',
+    'PooledAttention',
+    'PooledBlock',
     'PositionGenerator',
     'PyramidAttention',
     'PyramidBlock',

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .embeddings import ChannelLayerNorm
+from .ops import depthwise
 
 
 class MultiHead(nn.Module):
@@ -95,3 +100,52 @@ class Attention(MultiHead):
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values of tokens (B, N, C)."""
         return self._split(self.qkv(x), 3)
+
+
+class PooledAttention(Attention):
+    """Attention that pools its keys and values, as MViT's (arXiv 2104.11227, section 3.1).
+
+    A strided depthwise convolution and a LayerNorm reduce height and width of the keys, and others
+    those of the values; sides that the stride does not divide are rounded up. Frames are kept.
+
+    Args:
+        dim: Channels C of the tokens.
+        head_dim: Channels of one head; must divide ``dim``.
+        attn_drop: Dropout on the attention weights. Defaults to 0.
+        proj_drop: Dropout after the output projection. Defaults to 0.
+        fused: Use ``scaled_dot_product_attention``. Defaults to True.
+        stride: By how much height and width are reduced. Defaults to 2.
+        ndim: Number of axes, 2 (H, W) or 3 (T, H, W). Defaults to 2.
+        inflated: Let the kernels of clips span as many frames as rows. Defaults to True.
+
+    Raises:
+        ValueError: If ``head_dim`` does not divide ``dim``.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        head_dim: int,
+        attn_drop: float = 0.0,
+        proj_drop: float = 0.0,
+        fused: bool = True,
+        stride: int = 2,
+        ndim: int = 2,
+        inflated: bool = True,
+    ) -> None:
+        super().__init__(dim, head_dim, attn_drop, proj_drop, fused)
+        # Neighbouring cells overlap, and the kernel tells the stride.
+        kernel, strides = 2 * stride - 1, (1,) * (ndim - 2) + (stride,) * 2
+        for name in ('pool_k', 'pool_v'):
+            conv = depthwise(dim, kernel, ndim, inflated, stride=strides, bias=False)
+            self.add_module(name, nn.Sequential(conv, ChannelLayerNorm(dim, eps=1e-6)))
+
+    def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        """Map tokens (B, N, C) of a map of size S to tokens (B, N, C)."""
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        k, v = (
+            # (B, N, C) -> (B, C, *S) -> (B, C, *s) -> (B, M, C)
+            pool(tokens.transpose(1, 2).unflatten(2, size)).flatten(2).transpose(1, 2)
+            for pool, tokens in ((self.pool_k, k), (self.pool_v, v))
+        )
+        return self._mix(*(self._split(tokens, 1)[0] for tokens in (q, k, v)))

@@ -15,35 +15,36 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from .attention import Attention
+from .attention import Attention, PooledAttention
 from .folding import absorb_batch_norm, scale_output
 from .mlp import Mlp
-from .ops import OPS
+from .ops import OPS, depthwise
 from .windows import window_partition, window_reverse
 
 
 class _Block(nn.Module):
     """What all blocks share: position convolution, layer scale and drop path."""
 
+    gammas = ('gamma_1', 'gamma_2')  # layer scales, one for each branch
+
     def __init__(
         self,
         dim: int,
         ndim: int,
         pos_kernel_size: int,
+        inflated: bool,
         drop_path: float,
         layer_scale: float,
         gamma_shape: tuple[int, ...],
     ) -> None:
         super().__init__()
         self.pos_embed = (
-            OPS[ndim].residual_conv(
-                dim, dim, pos_kernel_size, padding=pos_kernel_size // 2, groups=dim
-            )
+            depthwise(dim, pos_kernel_size, ndim, inflated, residual=True)
             if pos_kernel_size
             else nn.Identity()
         )
         self.drop_path = StochasticDepth(drop_path, mode='row') if drop_path else nn.Identity()
-        for name in ('gamma_1', 'gamma_2'):
+        for name in self.gammas:
             gamma = nn.Parameter(torch.full(gamma_shape, layer_scale)) if layer_scale else None
             self.register_parameter(name, gamma)
 
@@ -54,14 +55,14 @@ class _Block(nn.Module):
     def _scale(branch: Tensor, gamma: nn.Parameter | None) -> Tensor:
         return branch if gamma is None else gamma * branch
 
-    def _fold(self, mixer_out: nn.Module, mlp_out: nn.Module) -> None:
+    def _fold(self, *last_layers: nn.Module) -> None:
         """Fold the position residual, and the layer scales into the last layers of the branches."""
         if not isinstance(self.pos_embed, nn.Identity):
             self.pos_embed = self.pos_embed.folded()
-        if self.gamma_1 is not None:
-            scale_output(mixer_out, self.gamma_1)
-            scale_output(mlp_out, self.gamma_2)
-            self.gamma_1 = self.gamma_2 = None
+        for name, layer in zip(self.gammas, last_layers, strict=True):
+            if (gamma := getattr(self, name)) is not None:
+                scale_output(layer, gamma)
+                setattr(self, name, None)
 
 
 class LocalBlock(_Block):
@@ -74,6 +75,7 @@ class LocalBlock(_Block):
             Defaults to 3.
         mlp_ratio: Width of the feed-forward network over C. Defaults to 4.
         kernel_size: Kernel of the mixer, odd. Defaults to 5.
+        inflated: Let the kernels of clips span as many frames as rows. Defaults to True.
         drop: Dropout in the feed-forward network. Defaults to 0.
         drop_path: Rate of stochastic depth, per sample. Defaults to 0.
         layer_scale: Initial value of the branch scales; 0 builds none. Defaults to 0.
@@ -86,17 +88,19 @@ class LocalBlock(_Block):
         pos_kernel_size: int = 3,
         mlp_ratio: float = 4.0,
         kernel_size: int = 5,
+        inflated: bool = True,
         drop: float = 0.0,
         drop_path: float = 0.0,
         layer_scale: float = 0.0,
     ) -> None:
-        super().__init__(dim, ndim, pos_kernel_size, drop_path, layer_scale, (1, dim) + (1,) * ndim)
+        gamma_shape = (1, dim) + (1,) * ndim
+        super().__init__(dim, ndim, pos_kernel_size, inflated, drop_path, layer_scale, gamma_shape)
         ops = OPS[ndim]
         pointwise = partial(ops.conv, kernel_size=1)
         self.norm1 = ops.batch_norm(dim)
         self.conv1 = pointwise(dim, dim)
         # The official name; it mixes tokens as attention does in the deep stages.
-        self.attn = ops.conv(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+        self.attn = depthwise(dim, kernel_size, ndim, inflated)
         self.conv2 = pointwise(dim, dim)
         self.norm2 = ops.batch_norm(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), pointwise, drop)
@@ -114,6 +118,62 @@ class LocalBlock(_Block):
         self._fold(self.conv2, self.mlp.fc2)
 
 
+class MobileBlock(_Block):
+    """Local block without a feed-forward network, as in MobileNetV2 (paper, Table 10).
+
+    The convolutions of :class:`LocalBlock` on more channels, with activations in between. The
+    paper says neither where norms and activations are nor how many channels there are: three
+    times those of the map meet its parameters and FLOPs.
+
+    Args:
+        dim: Channels C.
+        ndim: Number of axes, 2 (H, W) or 3 (T, H, W). Defaults to 2.
+        pos_kernel_size: Kernel of the position convolution, odd; 0 builds none.
+            Defaults to 3.
+        kernel_size: Kernel of the depthwise convolution, odd. Defaults to 5.
+        inflated: Let the kernels of clips span as many frames as rows. Defaults to True.
+        drop: Dropout behind the activations. Defaults to 0.
+        drop_path: Rate of stochastic depth, per sample. Defaults to 0.
+        layer_scale: Initial value of the branch scale; 0 builds none. Defaults to 0.
+    """
+
+    gammas = ('gamma_1',)
+    expansion = 3
+
+    def __init__(
+        self,
+        dim: int,
+        ndim: int = 2,
+        pos_kernel_size: int = 3,
+        kernel_size: int = 5,
+        inflated: bool = True,
+        drop: float = 0.0,
+        drop_path: float = 0.0,
+        layer_scale: float = 0.0,
+    ) -> None:
+        gamma_shape = (1, dim) + (1,) * ndim
+        super().__init__(dim, ndim, pos_kernel_size, inflated, drop_path, layer_scale, gamma_shape)
+        ops, width = OPS[ndim], self.expansion * dim
+        self.norm1 = ops.batch_norm(dim)
+        self.conv1 = ops.conv(dim, width, kernel_size=1)
+        self.attn = depthwise(width, kernel_size, ndim, inflated)
+        self.conv2 = ops.conv(width, dim, kernel_size=1)
+        self.act = nn.GELU()
+        self.drop = nn.Dropout(drop)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, \\*S) to (B, C, \\*S)."""
+        x = self.pos_embed(x)
+        hidden = self.drop(self.act(self.conv1(self.norm1(x))))
+        hidden = self.drop(self.act(self.attn(hidden)))
+        return self._add(x, self.conv2(hidden), self.gamma_1)
+
+    def fold(self) -> None:
+        """Fold what inference leaves constant into the convolutions, in place."""
+        self.norm1 = absorb_batch_norm(self.norm1, self.conv1)
+        self._fold(self.conv2)
+
+
 class GlobalBlock(_Block):
     """Block whose mixer is self-attention, over the whole map or inside windows.
 
@@ -125,6 +185,7 @@ class GlobalBlock(_Block):
         ndim: Number of axes, 2 (H, W) or 3 (T, H, W). Defaults to 2.
         pos_kernel_size: Kernel of the position convolution, odd; 0 builds none.
             Defaults to 3.
+        inflated: Let the kernels of clips span as many frames as rows. Defaults to True.
         mlp_ratio: Width of the feed-forward network over C. Defaults to 4.
         window_size: Side of the attention windows in tokens; 0 attends over the whole
             map. Windows of clips span all frames. Defaults to 0.
@@ -144,6 +205,7 @@ class GlobalBlock(_Block):
         head_dim: int,
         ndim: int = 2,
         pos_kernel_size: int = 3,
+        inflated: bool = True,
         mlp_ratio: float = 4.0,
         window_size: int = 0,
         drop: float = 0.0,
@@ -154,7 +216,7 @@ class GlobalBlock(_Block):
         norm_eps: float = 1e-6,
         attention: Callable[..., nn.Module] = Attention,
     ) -> None:
-        super().__init__(dim, ndim, pos_kernel_size, drop_path, layer_scale, (dim,))
+        super().__init__(dim, ndim, pos_kernel_size, inflated, drop_path, layer_scale, (dim,))
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(dim, norm_eps)
         self.attn = attention(dim, head_dim, attn_drop, drop, fused_attn)
@@ -182,6 +244,35 @@ class GlobalBlock(_Block):
     def fold(self) -> None:
         """Fold what inference leaves constant into the neighbouring layers, in place."""
         self._fold(self.attn.proj, self.mlp.fc2)
+
+
+class PooledBlock(GlobalBlock):
+    """Block whose attention pools its keys and values (paper, Table 10).
+
+    Args:
+        dim: Channels C.
+        head_dim: Channels of one attention head.
+        stride: By how much height and width of keys and values are reduced.
+        ndim: Number of axes, 2 (H, W) or 3 (T, H, W). Defaults to 2.
+        inflated: Let the kernels of clips span as many frames as rows. Defaults to True.
+        **kwargs: The other arguments of :class:`GlobalBlock`; ``window_size`` must stay 0.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        head_dim: int,
+        stride: int,
+        ndim: int = 2,
+        inflated: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        attention = partial(PooledAttention, stride=stride, ndim=ndim, inflated=inflated)
+        fixed = dict(ndim=ndim, inflated=inflated, attention=attention)
+        super().__init__(dim, head_dim, **fixed, **kwargs)
+
+    def _attend(self, tokens: Tensor, size: torch.Size) -> Tensor:
+        return self.attn(tokens, size)
 
 
 class SplitBlock(GlobalBlock):

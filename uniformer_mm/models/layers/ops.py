@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -56,3 +56,26 @@ OPS = {
     2: Ops(nn.Conv2d, ResidualConv2d, nn.BatchNorm2d),
     3: Ops(nn.Conv3d, ResidualConv3d, nn.BatchNorm3d),
 }
+
+
+def depthwise(
+    dim: int,
+    kernel_size: int,
+    ndim: int,
+    inflated: bool = True,
+    residual: bool = False,
+    **kwargs: Any,
+) -> nn.Module:
+    """Depthwise convolution that reduces a map by its stride only.
+
+    Args:
+        dim: Channels.
+        kernel_size: Rows and columns of the kernel, odd.
+        ndim: Number of axes, 2 (H, W) or 3 (T, H, W).
+        inflated: Let the kernel of clips span as many frames; False spans one. Defaults to True.
+        residual: Add the input. Defaults to False.
+        **kwargs: Other arguments of the convolution.
+    """
+    kernel = (kernel_size if inflated else 1,) * (ndim - 2) + (kernel_size,) * 2
+    conv = OPS[ndim].residual_conv if residual else OPS[ndim].conv
+    return conv(dim, dim, kernel, padding=tuple(k // 2 for k in kernel), groups=dim, **kwargs)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .attention import MultiHead
 from .blocks import GlobalBlock
 from .folding import fold_conv_bn_pairs
-from .ops import OPS
+from .ops import depthwise
 from .windows import window_partition, window_reverse
 
 # The coarse level of clips of 224 x 224 is cut in two steps, of which the first has this side.
@@ -35,8 +35,7 @@ class PositionGenerator(nn.Module):
 
     def __init__(self, dim: int, kernel_size: int) -> None:
         super().__init__()
-        conv = OPS[3].residual_conv(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
-        self.proj = nn.Sequential(conv)
+        self.proj = nn.Sequential(depthwise(dim, kernel_size, ndim=3, residual=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, T, H, W) to (B, C, T, H, W)."""
