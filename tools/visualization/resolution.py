@@ -44,8 +44,8 @@ def draw(
     figure.suptitle(title)
     for number, (style, values) in enumerate(found.items()):
         # Lines that coincide are seen one on the other.
-        look = dict(color=f'C{number}', marker='o', linewidth=5 - 1.5 * number)
-        look['markersize'] = 9 - 2 * number
+        look = dict(color=f'C{number}', marker='o', linewidth=3.5 - number)
+        look['markersize'] = 8 - 2 * number
         left.plot(sides, [macs for macs, _ in values], label=style, **look)
         for way, line in WAYS.items():
             peaks = [peak[way] for _, peak in values]

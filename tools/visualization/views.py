@@ -89,7 +89,7 @@ def draw(found: dict[int, list[float]], title: str) -> Figure:
     axis.set(xlabel='clips of a video', ylabel='top-1 accuracy (%)', title=title)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.25)
-    axis.legend(frameon=False, loc='lower right')
+    axis.legend(frameon=False)
     return figure
 
 
