@@ -45,12 +45,15 @@ def read_points(table: str, score: str) -> dict[str, list[Point]]:
         )
     points: dict[str, list[Point]] = {}
     for model in TABLES[table].models():
-        about = model['Metadata']
+        about, cell = model['Metadata'], COLUMNS[score](model)
+        if not cell:
+            print(f'left out, as there is no published {score}: {model["Name"]}', file=sys.stderr)
+            continue
         try:
-            point = Point(about['FLOPs'] / 1e9, float(COLUMNS[score](model)), about['Model'])
+            point = Point(about['FLOPs'] / 1e9, float(cell), about['Model'])
         except ValueError as error:
             raise cli.UserError(
-                f'{score} of {model["Name"]} is {COLUMNS[score](model)!r}: expected a number.'
+                f'{score} of {model["Name"]} is {cell!r}: expected one number.'
             ) from error
         points.setdefault(about['Training Data'], []).append(point)
     return points

@@ -9,6 +9,7 @@ One test of all views is enough. It must dump the scores of every view instead o
     python tools/visualization/views.py views.pkl picture.png --crops 3
 
 Of fewer clips those are taken that are spread evenly over the dumped ones, of one crop the middle.
+The authors' one crop of Something-Something is the first, on the left: --single first.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from torch import Tensor
 
 from uniformer_mm import cli
 
-MIDDLE = -1  # mmaction2's ThreeCrop ends with the middle
+# Places in mmaction2's ThreeCrop: left or top, right or bottom, middle.
+SINGLE = {'middle': -1, 'first': 0}
 
 
 def read_views(path: Path, crops: int) -> tuple[Tensor, Tensor]:
@@ -70,9 +72,11 @@ def accuracy(logits: Tensor, labels: Tensor, clips: int, average: str) -> float:
     return 100 * (views.mean((1, 2)).argmax(-1) == labels).double().mean().item()
 
 
-def curves(logits: Tensor, labels: Tensor, average: str) -> dict[int, list[float]]:
+def curves(
+    logits: Tensor, labels: Tensor, average: str, single: str = 'middle'
+) -> dict[int, list[float]]:
     """Accuracies with 1, 2... clips, by the number of crops: one, and as many as there are."""
-    by_crops = {1: logits[:, [MIDDLE]], logits.shape[1]: logits}
+    by_crops = {1: logits[:, [SINGLE[single]]], logits.shape[1]: logits}
     numbers = range(1, logits.shape[2] + 1)
     return {
         crops: [accuracy(views, labels, clips, average) for clips in numbers]
@@ -103,6 +107,9 @@ def main() -> None:
         '--crops', type=int, choices=(1, 3), default=1, help='of each clip; default: %(default)s'
     )
     parser.add_argument(
+        '--single', choices=SINGLE, default='middle', help='which crop is one; default: %(default)s'
+    )
+    parser.add_argument(
         '--average',
         choices=('score', 'prob'),
         default='score',
@@ -113,7 +120,7 @@ def main() -> None:
     if not args.predictions.is_file():
         raise cli.UserError(f'There is no file {args.predictions}.')
     logits, labels = read_views(args.predictions, args.crops)
-    found = curves(logits, labels, args.average)
+    found = curves(logits, labels, args.average, args.single)
     for crops, values in found.items():
         for clips, value in enumerate(values, 1):
             print(f'{clips} x {crops}: {value:.2f}')
