@@ -80,7 +80,7 @@ def check(model: nn.Module) -> None:
         UserError: If the backbone is not one of this project, or pytorch-grad-cam is missing.
     """
     if find_spec('pytorch_grad_cam') is None:
-        raise cli.UserError('Heat maps need pytorch-grad-cam: pip install "uniformer-mm[cam]".')
+        raise cli.UserError('Heat maps need pytorch-grad-cam: pip install -e ".[cam]"')
     if not isinstance(model.backbone, StagedBackbone):
         raise cli.UserError(
             f'The backbone {type(model.backbone).__name__} is none of uniformer_mm: its stages are '
