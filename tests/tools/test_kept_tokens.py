@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import kept_tokens
+import looking
 import numpy as np
 import pytest
 import torch
@@ -27,7 +28,7 @@ def test_masks_are_those_of_the_blocks() -> None:
 
 def test_dropped_tokens_are_pale() -> None:
     picture = np.full((40, 60, 3), 100, np.uint8)
-    drawn = kept_tokens.draw(picture, torch.tensor([[True, False, True], [False, True, False]]))
+    drawn = looking.fade(picture, torch.tensor([[True, False, True], [False, True, False]]))
     assert (drawn[:20, :20] == 100).all() and (drawn[:20, 20:40] == 224).all()
     assert (drawn[20:, 20:40] == 100).all() and (drawn[20:, 40:] == 224).all()
 
@@ -45,4 +46,4 @@ def test_pictures_of_a_folder(random_weights, run_main, tmp_path) -> None:
 
     plain = CONFIGS / 'uniformer-mini_1xb32_digits.py'
     said = run_main(TOOL, plain, random_weights(plain), folder, *out, '--overwrite')
-    assert 'UniFormer, which keeps all tokens' in said
+    assert 'The backbone UniFormer keeps all tokens' in said

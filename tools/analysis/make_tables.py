@@ -171,12 +171,19 @@ class Table:
     columns: tuple[str, ...]
     without: str = ''
 
+    def models(self) -> list[dict[str, Any]]:
+        """The models of the table, in the order of the metafile."""
+        return [
+            model
+            for name, model in read_models(self.folder).items()
+            if fnmatch(name, self.names) and not fnmatch(name, self.without)
+        ]
+
     def __str__(self) -> str:
         notes: list[str] = []
-        rows = []
-        for name, model in read_models(self.folder).items():
-            if fnmatch(name, self.names) and not fnmatch(name, self.without):
-                rows.append([self._cell(model, column, notes) for column in self.columns])
+        rows = [
+            [self._cell(model, column, notes) for column in self.columns] for model in self.models()
+        ]
         footnotes = [f'\n[{number}] {note}' for number, note in enumerate(notes, 1)]
         return '\n'.join([*markdown(self.columns, rows), *footnotes])
 

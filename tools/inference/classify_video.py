@@ -99,7 +99,6 @@ def main() -> None:
 
     from mmaction.apis.inferencers import ActionRecogInferencer
 
-    cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
     inferencer = common.load(ActionRecogInferencer, cfg, args)
     common.make_folders(results)
 

@@ -58,8 +58,12 @@ def make_parser(
     return parser
 
 
-def read_config(args: argparse.Namespace, scope: str) -> Config:
+def read_config(args: argparse.Namespace, scope: str | None = None) -> Config:
     """The config, after a look at the checkpoint's header, before the model is built.
+
+    Args:
+        args: What :func:`make_parser` parsed.
+        scope: The library that the config must be for. Defaults to any.
 
     Raises:
         UserError: If the config is not for library ``scope``, or the checkpoint is damaged.
@@ -223,6 +227,7 @@ def load(
             load_model(model, weights, args.checkpoint, class_order=guard.get('class_order'))
             super()._load_weights_to_model(model, weights, cfg)
 
+    cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
     if 'visualizer' in cfg:
         cfg.visualizer.vis_backends = None  # the tools and inferencers write the pictures
     model = StrictInferencer(cfg, args.checkpoint, device=args.device, **kwargs)

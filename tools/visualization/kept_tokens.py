@@ -9,39 +9,18 @@ Examples:
     python tools/visualization/kept_tokens.py CONFIG CHECKPOINT folder --out-dir kept
 """
 
-import argparse
-import sys
 from functools import partial
-from pathlib import Path
 
-import numpy as np
+import looking
 import torch
-from draw import Tile, enlarge, save_grid
-from mmengine.dataset import Compose
-from mmengine.registry import DefaultScope
+from draw import Tile, enlarge
+from looking import common
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 import uniformer_mm
 from uniformer_mm import cli
 from uniformer_mm.models.layers import ShrinkingBlock
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / 'inference'))
-import common  # noqa: E402  what the tools share that run a model on a user's files
-
-PALE = 0.8  # share of white over a dropped token
-
-
-def parse_args() -> argparse.Namespace:
-    parser = common.make_parser(
-        __doc__,
-        'a classifier with a light backbone',
-        inputs='image or folder of images',
-        out_dir='work_dirs/kept_tokens',
-    )
-    parser.add_argument('--height', type=int, default=160, help='of one image; default: 160')
-    parser.add_argument('--width', type=int, default=900, help='of a picture; default: 900')
-    return parser.parse_args()
 
 
 @torch.no_grad()
@@ -70,41 +49,34 @@ def kept_tokens(backbone: uniformer_mm.UniFormerLight, inputs: Tensor) -> dict[s
     return masks
 
 
-def draw(picture: np.ndarray, mask: Tensor) -> np.ndarray:
-    """The picture (H, W, 3) uint8 with pale patches where the mask (h, w) is False."""
-    patches = Image.fromarray(mask.numpy()).resize(picture.shape[1::-1], Image.Resampling.NEAREST)
-    pale = (PALE * 255 + (1 - PALE) * picture).astype(np.uint8)
-    return np.where(np.array(patches)[..., None], picture, pale)
+def check(model: nn.Module) -> None:
+    """See that there are tokens to drop.
+
+    Raises:
+        UserError: If the backbone keeps all.
+    """
+    if not isinstance(model.backbone, uniformer_mm.UniFormerLight):
+        raise cli.UserError(
+            f'The backbone {type(model.backbone).__name__} keeps all tokens: give a config with '
+            'uniformer_mm.UniFormerLight.'
+        )
 
 
 def main() -> None:
-    args = parse_args()
+    args = looking.make_parser(
+        __doc__,
+        'a classifier with a light backbone',
+        'work_dirs/kept_tokens',
+        inputs='image or folder of images',
+    ).parse_args()
     cfg = common.read_config(args, 'mmpretrain')
-    images = common.find_files(args.input)
-    results = {path: [args.out_dir / f'{path.stem}.png'] for path in images}
-    common.refuse_to_overwrite(results, args.overwrite)
 
-    model = cli.build_trained(cfg, args.checkpoint, args.device)
-    if not isinstance(model.backbone, uniformer_mm.UniFormerLight):
-        raise cli.UserError(
-            f'{args.config} has the backbone {type(model.backbone).__name__}, which keeps all '
-            'tokens: give a config with uniformer_mm.UniFormerLight.'
-        )
-    common.make_folders(results)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        pipeline = Compose(cfg.test_dataloader.dataset.pipeline[1:])  # behind LoadImageFromFile
+    def draw(model: nn.Module, sample: looking.Sample) -> list[Tile]:
+        picture = enlarge(Image.fromarray(sample.frames[0]), args.height)
+        masks = kept_tokens(model.backbone, sample.inputs)
+        return [Tile(looking.fade(picture, mask), name, 'black') for name, mask in masks.items()]
 
-    def run(path: Path) -> str:
-        inputs = pipeline(dict(img=common.read_image(path)))['inputs']
-        picture = enlarge(Image.fromarray(inputs.numpy()[::-1].transpose(1, 2, 0)), args.height)
-        batch = model.data_preprocessor(dict(inputs=[inputs]))['inputs']
-        masks = kept_tokens(model.backbone, batch)
-        tiles = [Tile(draw(picture, mask), name, 'black') for name, mask in masks.items()]
-        (picture,) = results[path]
-        save_grid(tiles, picture, args.width)
-        return f'{path} -> {picture}'
-
-    common.run_each(results, run)
+    looking.draw_each(args, cfg, check, draw)
 
 
 if __name__ == '__main__':

@@ -11,13 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt
 import numpy as np
-
-GREY = '#8c8c8c'
+from matplotlib.figure import Figure
+from plots import GREY, new_figure, save
 
 
 def read_scalars(work_dir: Path) -> tuple[list[dict], list[dict]]:
@@ -39,10 +35,9 @@ def read_scalars(work_dir: Path) -> tuple[list[dict], list[dict]]:
     return [train[step] for step in sorted(train)], [val[step] for step in sorted(val)]
 
 
-def draw(train: list[dict], val: list[dict], metrics: dict[str, str]) -> plt.Figure:
+def draw(train: list[dict], val: list[dict], metrics: dict[str, str]) -> Figure:
     """Draw the records of a run; ``metrics`` are the scores to show and what to call them."""
-    plt.rcParams.update({'font.size': 11, 'axes.spines.top': False, 'axes.spines.right': False})
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout='constrained')
+    figure, (left, right) = new_figure(2)
     steps, loss = np.array([(record['step'], record['loss']) for record in train]).T
     window = max(len(loss) // 20, 1)
     smooth = [loss[max(i - window, 0) : i + window + 1].mean() for i in range(len(loss))]
@@ -82,8 +77,7 @@ def main() -> None:
         sys.exit(f'error: no vis_data/scalars.json with a loss in the runs of {args.work_dir}')
     known = [key for key in (val[-1] if val else {}) if '/' in key]
     pairs = [metric.partition('=') for metric in args.metrics or known]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    draw(train, val, {key: label or key for key, _, label in pairs}).savefig(args.out, dpi=120)
+    save(draw(train, val, {key: label or key for key, _, label in pairs}), args.out)
 
 
 if __name__ == '__main__':

@@ -135,6 +135,11 @@ class StagedBackbone(BaseModule):
             return self.norm
         return getattr(self, f'norm{stage + 1}', nn.Identity())
 
+    def layers(self, stage: int) -> list[nn.Module]:
+        """The blocks of a 0-based stage and, where its map is returned, the norm behind them."""
+        norm = [self._norm(stage)] if stage in self.out_indices else []
+        return [*self._blocks(stage), *norm]
+
     # Modes
 
     def train(self, mode: bool = True) -> StagedBackbone:
