@@ -220,7 +220,9 @@ def test_class_token_must_be_whole(stage):
 def test_network_of_a_file(golden_imagenet, model, clips, network, arch):
     keys = golden_imagenet['models'][model]['keys']
     state = {key: torch.empty(shape, device='meta') for key, shape in keys.items()}
-    state = {k: v.unsqueeze(2) if clips and v.ndim == 4 else v for k, v in state.items()}
+    if clips:
+        kernels = {key: value for key, value in state.items() if value.ndim == 4}
+        state |= {k: v.unsqueeze(2).repeat(1, 1, v.shape[-1], 1, 1) for k, v in kernels.items()}
     light = arch == 'xxs'
     found = describe_weights(parse_checkpoint(state, 'a.pth'), head_dim=None if light else 32)
     assert found['type'] == f'uniformer_mm.{network}'
