@@ -84,7 +84,8 @@ def test_the_config_says_how_official_classes_are_numbered(order) -> None:
     state = UniFormer3D(arch).state_dict()
     state |= {'head.weight': torch.zeros(num_classes, 32), 'head.bias': numbers}
     args = SimpleNamespace(checkpoint='some.pyth', device='cpu')
-    cfg = Config(dict(default_hooks=dict(checkpoint_guard=dict(class_order=order))))
+    hooks = dict(checkpoint_guard=dict(class_order=order))
+    cfg = Config(dict(default_hooks=hooks, model=dict(backbone={})))
     common.load(Loader, cfg, args)
     bias = model.cls_head.fc_cls.bias
     assert torch.equal(bias if order is None else bias[class_order(order)], numbers)

@@ -21,6 +21,7 @@ from uniformer_mm.errors import UserError
 from uniformer_mm.registry import HOOKS
 
 from .checkpoints import PREEMPTED, note_last_checkpoint, storage
+from .sync_buffers import trained_models
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 TRY_AGAIN = os.EX_TEMPFAIL  # 75
@@ -159,9 +160,10 @@ class PreemptionHook(Hook):
             )
             return
         state = states[runner.rank]
-        for name, buffer in runner.model.named_buffers():
-            if name in state['buffers']:
-                buffer.copy_(state['buffers'][name])
+        # One process keeps none: they are in the checkpoint.
+        for model, buffers in zip(trained_models(runner), state['buffers'], strict=False):
+            for name, buffer in model.named_buffers():
+                buffer.copy_(buffers[name])
         if by_epoch and done:
             runner.logger.info(
                 f'The first {done} batches of epoch {runner.epoch + 1} are passed over.'
@@ -230,8 +232,8 @@ class PreemptionHook(Hook):
         """
         if batches or _saved_iter(runner) != iteration:
             # The statistics of BatchNorm are each process's own within an epoch.
-            shared = runner.world_size == 1
-            buffers = {} if shared else {k: v.cpu() for k, v in runner.model.named_buffers()}
+            models = trained_models(runner) if runner.world_size > 1 else []
+            buffers = [{k: v.cpu() for k, v in model.named_buffers()} for model in models]
             position = dict(
                 batches=batches,
                 of=len(runner.train_dataloader) + self._done,

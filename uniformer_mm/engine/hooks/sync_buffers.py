@@ -6,8 +6,15 @@ from mmengine.dist import all_reduce_params
 from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.hooks import SyncBuffersHook as StockSyncBuffersHook
 from mmengine.runner import Runner
+from torch import nn
 
 from uniformer_mm.registry import HOOKS
+
+
+def trained_models(runner: Runner) -> list[nn.Module]:
+    """The model, and the copies of it whose weights are averaged."""
+    hooks = (hook for hook in runner.hooks if isinstance(hook, EMAHook))
+    return [runner.model, *(hook.ema_model.module for hook in hooks)]
 
 
 @HOOKS.register_module()
@@ -34,8 +41,7 @@ class SyncBuffersHook(StockSyncBuffersHook):
         """Replace the buffers of each process by the mean of all."""
         if not self.distributed:
             return
-        copies = [hook.ema_model.module for hook in runner.hooks if isinstance(hook, EMAHook)]
-        for model in (runner.model, *copies):
+        for model in trained_models(runner):
             all_reduce_params(model.buffers(), op='mean')
 
 
