@@ -79,15 +79,14 @@ def test_locks_agree_with_the_declaration_and_each_other(repo_root, python):
     assert 'mmcv' not in pins['cls'] and 'mmcv-lite' not in pins['full']
 
 
-def test_check_env_names_what_is_missing(repo_root, tmp_path):
+def test_check_env_names_what_is_missing(repo_root, run_tool, tmp_path):
     (tmp_path / 'tools').mkdir()
     tool = shutil.copy(repo_root / 'tools' / 'check_env.py', tmp_path / 'tools')
     declaration = (repo_root / 'pyproject.toml').read_text()
     for package, status in (('scikit-learn', 0), ('no-such-package', 1)):
         text = declaration.replace("demo = ['scikit-learn", f"demo = ['{package}")
         (tmp_path / 'pyproject.toml').write_text(text)
-        command = [sys.executable, tool, '--quiet', '--tasks', 'cls', 'demo']
-        answer = subprocess.run(command, capture_output=True, text=True)
+        answer = run_tool(tool, '--quiet', '--tasks', 'cls', 'demo')
         assert answer.returncode == status, answer.stdout + answer.stderr
         assert bool(status) == (' install --no-build-isolation' in answer.stdout)
         assert ("'no-such-package>=1.3'" in answer.stdout) == bool(status)

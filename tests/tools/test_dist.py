@@ -122,11 +122,11 @@ def succeed(ranks: list[subprocess.CompletedProcess]) -> subprocess.CompletedPro
 
 
 @pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='reads the threads from /proc')
-def test_no_thread_of_the_process_group_is_left(repo_root, tmp_path):
+def test_no_thread_of_the_process_group_is_left(tmp_path):
     """Those that live until the interpreter ends abort it once in a while."""
-    command = [sys.executable, '-c', ENDS, str(tmp_path / 'store')]
-    env = {**os.environ, 'PYTHONPATH': str(repo_root)}
-    ended = subprocess.run(command, env=env, capture_output=True, text=True)
+    script = tmp_path / 'ends.py'
+    script.write_text(ENDS)
+    ended = run_forked(script, tmp_path / 'store')
     assert ended.returncode == 0, ended.stderr
 
 

@@ -77,12 +77,14 @@ def test_own_data_example(run_tool: Callable, tmp_path: Path) -> None:
             folder.mkdir(parents=True)
             pixels = rng.integers(0, 255, (40, 50, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f'{split}.png')
-    classifier = UniFormer('small', out_indices=(3,), final_norm=True).state_dict()
+    depths = (1, 1, 1, 1)
+    classifier = UniFormer('small', depths=depths, out_indices=(3,), final_norm=True).state_dict()
     head = {'head.weight': torch.zeros(1000, 512), 'head.bias': torch.zeros(1000)}
     (tmp_path / 'weights').mkdir()
     torch.save({'model': {**classifier, **head}}, tmp_path / 'weights/uniformer_small_in1k.pth')
 
-    smaller = ('train_dataloader.batch_size=4', 'train_cfg.max_epochs=1')
+    shallow = f'model.backbone.depths={depths}'
+    smaller = (shallow, 'train_dataloader.batch_size=4', 'train_cfg.max_epochs=1')
     train = run_tool(
         *('tools/train.py', config, '--amp', 'off', '--cfg-options', *smaller),
         *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
@@ -93,7 +95,7 @@ def test_own_data_example(run_tool: Callable, tmp_path: Path) -> None:
     test = run_tool(
         *('tools/test.py', config, 'work_dirs/flowers/epoch_1.pth'),
         *('--show-dir', 'work_dirs/flowers/pictures'),
-        *('--cfg-options', 'test_dataloader.num_workers=0'),
+        *('--cfg-options', shallow, 'test_dataloader.num_workers=0'),
         cwd=tmp_path,
     )
     assert test.returncode == 0, test.stderr
