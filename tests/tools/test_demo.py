@@ -18,8 +18,12 @@ import pytest
 import torch
 import training_curve
 from mmengine.config import Config
+from paper_configs import with_options
 from PIL import Image
 from pycocotools import mask as rle
+
+from uniformer_mm.cli.config import check_keys
+from uniformer_mm.cli.numbers import check_numbers
 
 REPO = Path(__file__).resolve().parents[2]
 METRICS = {
@@ -64,6 +68,10 @@ def demo(tmp_path, monkeypatch) -> ModuleType:
 def test_makes_data_trains_tests_and_draws(demo, name, tmp_path, capsys) -> None:
     demo.run_demo(name)
     part = demo.DEMOS[name]
+    for options in part.variants.values():  # which the tools do not refuse
+        cfg = with_options(part.config, options)
+        check_keys(part.config, cfg)
+        check_numbers(cfg)
     expected = [
         *('tools/demo/make_mini.py', 'tools/train.py'),
         *['tools/test.py' for _ in (*part.variants, 'as it is')],

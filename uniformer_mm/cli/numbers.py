@@ -74,7 +74,8 @@ _RULES = tuple(
         (r'pipeline\.(.+\.)?crop_size', POSITIVE),
         (r'pipeline\.(.+\.)?(area_range|crop_ratio_range|ratio_range)', NOT_NEGATIVE),
         (r'pipeline\.(.+\.)?aspect_ratio_range', POSITIVE),
-        (r'pipeline\.(.+\.)?(clip_len|frame_interval|num_clips|size_divisor)', COUNT),
+        (r'pipeline\.(.+\.)?(clip_len|num_clips|size_divisor)', COUNT),
+        (r'pipeline\.(.+\.)?frame_interval', NATURAL),  # 0 repeats one frame
     )
 )
 # Sizes of pose estimation, which divide each other.
