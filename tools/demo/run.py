@@ -94,7 +94,7 @@ def run(*args: object, quiet: bool = False, watch: Callable[[], None] | None = N
     command = [str(arg) for arg in args]
     print(f'\n$ python {shlex.join(command)}', flush=True)
     paths = [str(REPO), *filter(None, [os.environ.get('PYTHONPATH')])]
-    # Data workers take the other cores. Threads without a core of their own keep all others waiting.
+    # Data workers take the other cores. Threads without a core of their own keep all waiting.
     threads = max(1, os.cpu_count() // 2)
     env = {'OMP_NUM_THREADS': str(threads), **os.environ, 'PYTHONPATH': os.pathsep.join(paths)}
     tail = collections.deque(maxlen=15)
