@@ -18,6 +18,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 from uniformer_mm.engine.hooks.checkpoints import WholeFileBackend
+from uniformer_mm.engine.hooks.preemption import set_buffers
 from uniformer_mm.errors import UserError
 from uniformer_mm.files import hold_folder
 
@@ -255,3 +256,13 @@ def test_one_training_in_a_work_dir(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(UserError, match='cannot be used'):
         hold_folder(tmp_path / 'file')
+
+
+def test_statistics_that_are_not_of_the_preempted_run() -> None:
+    norm = torch.nn.BatchNorm1d(2)
+    buffers = dict(norm.named_buffers())
+    set_buffers([norm], [buffers | {'running_mean': torch.full((2,), 3.0)}])
+    assert (norm.running_mean == 3).all()
+    for wrong in ([], [{}], [buffers | {'running_mean': torch.zeros(3)}], [buffers, buffers]):
+        with pytest.raises(UserError, match='no usable BatchNorm statistics'):
+            set_buffers([norm], wrong)

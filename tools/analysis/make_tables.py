@@ -42,11 +42,15 @@ def read_models(folder: str) -> dict[str, dict[str, Any]]:
 
 def read_config(model: Mapping[str, Any]) -> Config:
     """The config of a row, with the ``--cfg-options`` of its command."""
+    return _read_config(model['Config'], tuple(model.get('Override', ())))
+
+
+@cache
+def _read_config(path: str, override: tuple[str, ...]) -> Config:
     parser = argparse.ArgumentParser()
     parser.add_argument('--override', nargs='*', action=DictAction, default={})
-    options = parser.parse_args(['--override', *model.get('Override', ())]).override
-    config = Config.fromfile(REPO / model['Config'])
-    config.merge_from_dict(options)
+    config = Config.fromfile(REPO / path)
+    config.merge_from_dict(parser.parse_args(['--override', *override]).override)
     return config
 
 

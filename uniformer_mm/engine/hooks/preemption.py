@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Thread, current_thread, main_thread
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce, barrier
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from uniformer_mm.errors import UserError
@@ -66,24 +68,43 @@ def random_state() -> dict[str, Any]:
     )
 
 
+@contextmanager
+def refused_unless_usable(what: str) -> Iterator[None]:
+    """Turn what goes wrong with a part of a preempted run's checkpoint into a UserError."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f'The checkpoint of the preempted run has no usable {what} ({error}): resume from '
+            'another one.'
+        ) from error
+
+
+@refused_unless_usable('random numbers')
 def set_random_state(state: dict[str, Any]) -> None:
     """Set them to what :func:`random_state` gave.
 
     Raises:
         UserError: If it gave something else.
     """
-    try:
-        version, numbers, rest = state['python']
-        random.setstate((version, tuple(numbers), rest))
-        np.random.set_state(tuple(state['numpy']))
-        torch.set_rng_state(state['torch'].cpu())
-        if state['cuda'] is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(state['cuda'].cpu())
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(
-            f'The checkpoint of the preempted run has no usable random numbers ({error}): resume '
-            'from another one.'
-        ) from error
+    version, numbers, rest = state['python']
+    random.setstate((version, tuple(numbers), rest))
+    np.random.set_state(tuple(state['numpy']))
+    torch.set_rng_state(state['torch'].cpu())
+    if state['cuda'] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state['cuda'].cpu())
+
+
+@refused_unless_usable('BatchNorm statistics of each process')
+def set_buffers(models: list[nn.Module], saved: list[dict[str, Tensor]]) -> None:
+    """Set the buffers of models to saved ones.
+
+    Raises:
+        UserError: If they are others'.
+    """
+    for model, buffers in zip(models, saved, strict=True):
+        for name, buffer in model.named_buffers():
+            buffer.copy_(buffers[name])
 
 
 @HOOKS.register_module()
@@ -160,10 +181,8 @@ class PreemptionHook(Hook):
             )
             return
         state = states[runner.rank]
-        # One process keeps none: they are in the checkpoint.
-        for model, buffers in zip(trained_models(runner), state['buffers'], strict=False):
-            for name, buffer in model.named_buffers():
-                buffer.copy_(buffers[name])
+        if runner.world_size > 1:
+            set_buffers(trained_models(runner), state['buffers'])
         if by_epoch and done:
             runner.logger.info(
                 f'The first {done} batches of epoch {runner.epoch + 1} are passed over.'
@@ -232,6 +251,7 @@ class PreemptionHook(Hook):
         """
         if batches or _saved_iter(runner) != iteration:
             # The statistics of BatchNorm are each process's own within an epoch.
+            # Those of a single process are in the checkpoint.
             models = trained_models(runner) if runner.world_size > 1 else []
             buffers = [{k: v.cpu() for k, v in model.named_buffers()} for model in models]
             position = dict(
