@@ -30,16 +30,18 @@ from torch import Tensor, nn
 
 from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.files import write_beside
-from uniformer_mm.models.layers import STYLES
+from uniformer_mm.models.layers import OPS, STYLES, PatchEmbed
 
 MIB = 2**20
 WAYS = {
-    'plain': 'attention matrices written out, as in the original code',
+    'plain': 'attention written out and maps channels-first, as in the original code',
     'fused': 'scaled_dot_product_attention, the default',
     'checkpoint': 'fused, all blocks recomputed in the backward pass',
-    'folded': 'fused, after fold_for_inference()',
-    'compiled': 'folded, then torch.compile',
     'bf16': 'fused, under bfloat16 autocast',
+    'folded': 'fold_for_inference()',
+    'folded-bf16': 'fold_for_inference(dtype=torch.bfloat16)',
+    'compiled': 'fold_for_inference(compile=True)',
+    'compiled-bf16': 'fold_for_inference(compile=True, dtype=torch.bfloat16)',
     'all-tokens': 'fused, without the shrinking of the light networks',
 }
 STOCK = 'as its config says'  # the one way of a network of another library
@@ -97,7 +99,7 @@ def parse_args() -> argparse.Namespace:
             parser.error(f'--arch {arch}: there is no file {file}')
         if '::' not in arch and arch not in known:
             parser.error(f'--arch {arch} is not one of {kind}: {", ".join(known)}')
-    inference_only = {'folded', 'compiled'} & set(args.ways)
+    inference_only = {way for way in args.ways if way.startswith(('folded', 'compiled'))}
     if args.train and inference_only:
         parser.error(f'--train excludes the inference-only ways {sorted(inference_only)}')
     return args
@@ -141,15 +143,26 @@ def backbone(args: argparse.Namespace, arch: str, way: str) -> nn.Module:
     return zoo(args)[arch](arch, stage3_style=args.style, window_size=args.window_size, **options)
 
 
+def write_out(model: nn.Module) -> None:
+    """Compute as the original code does between attention and attention."""
+    convs = {ops.pointwise: ops.conv for ops in OPS.values()}
+    for module in model.modules():
+        if type(module) in convs:
+            module.__class__ = convs[type(module)]
+        elif isinstance(module, PatchEmbed):
+            module.register_forward_hook(lambda module, args, out: out.contiguous())
+
+
 def build(args: argparse.Namespace, arch: str, way: str) -> Callable[[], None]:
     """One pass of a backbone, run the given way."""
     torch.manual_seed(0)
     model = backbone(args, arch, way).to(args.device)
     model.train(args.train)  # which returns nothing in mmaction's networks
-    if way in ('folded', 'compiled'):
-        model = model.fold_for_inference()
-    if way == 'compiled':
-        model = torch.compile(model, fullgraph=True)
+    if way == 'plain':
+        write_out(model)
+    folded, _, dtype = way.partition('-')
+    if folded in ('folded', 'compiled'):
+        model = model.fold_for_inference(folded == 'compiled', torch.bfloat16 if dtype else None)
     x = torch.randn(args.batch, 3, *args.shape, device=args.device)
 
     def run() -> None:
