@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 import uniformer_mm  # noqa: F401  (registers everything and repairs third-party packages)
+
+# For each base of a library's, mmengine reads all metafiles of that library.
+Config._get_cfg_path = staticmethod(cache(Config._get_cfg_path))
 
 REPO = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).resolve().parent / 'data'

@@ -67,7 +67,7 @@ def said():
     from mmaction.registry import MODELS as ACTION
     from mmengine.registry import MODELS
     # Imported late, its registry owns the name all the same.
-    assert MODELS.get('UniFormer') is uniformer_mm.UniFormer
+    assert isinstance(MODELS.build(dict(type='UniFormer')), uniformer_mm.UniFormer)
     assert ACTION.get('UniFormer').__module__.startswith('mmaction.')
     assert ACTION.get('uniformer_mm.UniFormer') is uniformer_mm.UniFormer
     try:
@@ -104,19 +104,22 @@ def test_import_replaces_nothing(repo_root) -> None:
 
 
 def test_import_is_light(repo_root) -> None:
-    """No library is needed, no compiled ops, and no hook set that would wait for them."""
+    """Nothing is imported or hooked but what is used; that needs no library, no compiled ops."""
     code = f"""
 import json, sys
 import torch, mmengine
 finders = list(sys.meta_path)
 sys.modules.update(dict.fromkeys({(*LIBRARIES, 'mmcv')}))
+before = {{*sys.modules}}
 import uniformer_mm
+new = {{name.partition('.')[0] for name in sys.modules.keys() - before}}
 names = [kind.__module__ for kind in torch.serialization.get_safe_globals()]
 maps = uniformer_mm.UniFormer('tiny')(torch.randn(1, 3, 32, 32))
-print(json.dumps([[m.shape[1] for m in maps], sys.meta_path == finders,
+print(json.dumps([[*new], [m.shape[1] for m in maps], sys.meta_path == finders,
                   [name for name in names if name.partition('.')[0] != 'torch']]))
 """
-    assert result_of(start_python('-c', code, repo=repo_root)) == [[32, 64, 160, 256], True, []]
+    expected = [['uniformer_mm'], [32, 64, 160, 256], True, []]
+    assert result_of(start_python('-c', code, repo=repo_root)) == expected
 
 
 @pytest.fixture(scope='module')

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import uniformer_mm
+from uniformer_mm import models, registry
 
 ROOT = Path(uniformer_mm.__file__).parent
 # From low to high. A module imports from its own layer and those below it.
@@ -59,3 +60,12 @@ def test_imports_go_down(module: str) -> None:
 
 def test_imports_do_not_go_round() -> None:
     TopologicalSorter({module: imports_of(module) for module in FILES}).prepare()
+
+
+def test_package_offers_the_models() -> None:
+    assert {*uniformer_mm.__all__} == {*models.__all__, '__version__'}
+    for name in models.__all__:
+        assert getattr(uniformer_mm, name) is getattr(models, name)
+        assert registry.MODELS.module_dict[name] is getattr(models, name)
+    with pytest.raises(AttributeError, match='UniFromer'):
+        uniformer_mm.UniFromer  # noqa: B018

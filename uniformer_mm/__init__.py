@@ -1,13 +1,31 @@
 """One UniFormer backbone for the OpenMMLab libraries.
 
 Importing this package registers its models, transforms, samplers, hooks and schedules
-under the scope ``uniformer_mm``.
+under the scope ``uniformer_mm``; each is imported when it is used for the first time.
 """
 
-from . import compat, datasets, engine, models  # noqa: F401
-from .models import *  # noqa: F403
+from importlib import import_module
+
+from . import compat, registry  # noqa: F401
 from .version import __version__
 
-__all__ = ['__version__', *models.__all__]
+__all__ = [
+    'BatchMixFlip',
+    'DualFormer',
+    'TeacherTokenLoss',
+    'TokenLabelLoss',
+    'TokenLabelTarget',
+    'UniFormer',
+    'UniFormer3D',
+    'UniFormerLight',
+    'UniFormerLight3D',
+    '__version__',
+]
 
 compat.provide_mmaction_drn()
+
+
+def __getattr__(name: str) -> type:
+    if name in __all__:
+        return getattr(import_module('.models', __name__), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -3,13 +3,15 @@
 Each is a child of the mmengine root of the same kind, so every OpenMMLab library
 finds ``type='uniformer_mm.<name>'`` whatever its ``default_scope`` is.
 
-Types that extend a class of mmdet, mmpose or mmaction2 stand in modules that import that library.
-Their names are listed here, and the module is imported when somebody asks for one of them.
+Nothing is imported before somebody asks a registry for a type. Then its folder is, as those of the
+libraries are. Types that extend a class of mmdet, mmpose or mmaction2 stand in modules that import
+that library: their names are listed here, and each is imported when somebody asks for its type.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
@@ -28,16 +30,24 @@ SCOPE = 'uniformer_mm'
 
 
 class LazyRegistry(Registry):
-    """A child of a root registry, some of whose types are imported on demand.
+    """A child of a root registry, whose types are imported on demand.
 
     Args:
         root: The registry of mmengine.
-        **modules: For each such type its module below ``uniformer_mm``.
+        *folders: The folder below ``uniformer_mm`` that holds its types.
+        **modules: For each type that needs another library its module below ``uniformer_mm``.
     """
 
-    def __init__(self, root: Registry, **modules: str) -> None:
-        super().__init__(root.name, parent=root, scope=SCOPE)
+    def __init__(self, root: Registry, *folders: str, **modules: str) -> None:
+        locations = [f'{SCOPE}.{folder}' for folder in folders]
+        super().__init__(root.name, parent=root, scope=SCOPE, locations=locations)
         self.modules = modules
+
+    @property
+    def module_dict(self) -> dict[str, type]:
+        """All types by name, but for those that need another library and were not asked for."""
+        self.import_from_location()
+        return super().module_dict
 
     def get(self, key: str) -> type | None:
         """The type of this name.
@@ -59,6 +69,7 @@ class LazyRegistry(Registry):
 
 MODELS = LazyRegistry(
     ROOT_MODELS,
+    'models',
     Float32I3DHead='models.heads.float32',
     Float32RoIExtractor='models.roi_extractors',
     LightClsHead='models.heads.light',
@@ -70,12 +81,13 @@ MODELS = LazyRegistry(
 )
 TRANSFORMS = LazyRegistry(
     ROOT_TRANSFORMS,
+    'datasets',
     LoadTokenLabel='datasets.transforms.token_labels',
     TokenLabelFlip='datasets.transforms.token_labels',
     TokenLabelRandAugment='datasets.transforms.token_labels',
     TokenLabelRandomResizedCrop='datasets.transforms.token_labels',
 )
-DATA_SAMPLERS = LazyRegistry(ROOT_DATA_SAMPLERS)
+DATA_SAMPLERS = LazyRegistry(ROOT_DATA_SAMPLERS, 'datasets')
 DATASETS = LazyRegistry(
     ROOT_DATASETS,
     CheckedCocoDataset='datasets.detection',
@@ -87,14 +99,20 @@ DATASETS = LazyRegistry(
     TokenLabelDataset='datasets.token_labels',
     TokenLabelImageNet='datasets.token_labels',
 )
-HOOKS = LazyRegistry(ROOT_HOOKS)
-LOOPS = LazyRegistry(ROOT_LOOPS)
+HOOKS = LazyRegistry(ROOT_HOOKS, 'engine')
+LOOPS = LazyRegistry(ROOT_LOOPS, 'engine')
 METRICS = LazyRegistry(
     ROOT_METRICS,
     CheckedCocoMetric='datasets.detection',
     CheckedPoseMetric='datasets.pose',
 )
-MODEL_WRAPPERS = LazyRegistry(ROOT_MODEL_WRAPPERS)
-PARAM_SCHEDULERS = LazyRegistry(ROOT_PARAM_SCHEDULERS)
+MODEL_WRAPPERS = LazyRegistry(ROOT_MODEL_WRAPPERS, 'engine')
+PARAM_SCHEDULERS = LazyRegistry(ROOT_PARAM_SCHEDULERS, 'engine')
 STRATEGIES = LazyRegistry(ROOT_STRATEGIES, FullyShardedStrategy='engine.sharding')
 VISUALIZERS = LazyRegistry(ROOT_VISUALIZERS, PoseLocalVisualizer='visualization')
+
+
+@ROOT_MODELS.register_module()
+def UniFormer(*args: Any, **kwargs: Any) -> Any:  # noqa: N802
+    """The backbone under its bare name, as configs for mmdet and mmseg may write it."""
+    return MODELS.get('UniFormer')(*args, **kwargs)

@@ -24,7 +24,7 @@ from unittest import mock
 REPO = Path(__file__).resolve().parents[2]
 # uniformer_mm first: mmaction's wheel cannot be imported without it.
 MODULES = (
-    'uniformer_mm',
+    *('uniformer_mm', 'uniformer_mm.cli', 'uniformer_mm.datasets', 'uniformer_mm.engine'),
     *('mmengine.runner', 'mmpretrain.apis', 'mmdet.apis', 'mmseg.apis', 'mmpose.apis'),
     'mmaction.apis',
 )

@@ -135,8 +135,8 @@ def test_name_resolves_in_every_library(library: str) -> None:
     if library == 'mmaction':
         assert theirs.__module__.startswith('mmaction.')
     else:
-        assert theirs is UniFormer
-    assert ROOT_MODELS.get('UniFormer') is UniFormer
+        assert theirs is ROOT_MODELS.get('UniFormer')
+    assert isinstance(ROOT_MODELS.build({'type': 'UniFormer', 'arch': MINI}), UniFormer)
 
 
 @torch.no_grad()

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
 from uniformer_mm.architectures import ARCHS, Arch, resolve_arch
@@ -41,7 +40,6 @@ from ..layers import (
 from .staged import StagedBackbone, drop_path_ramp
 
 
-@ROOT_MODELS.register_module(name='UniFormer')
 @MODELS.register_module()
 class UniFormer(StagedBackbone):
     """UniFormer for images.
