@@ -36,7 +36,7 @@ class Witness(Hook):
 
 def run(config: Path, work_dir: Path, *hooks: dict) -> Witness:
     """Test the averaged weights, then the others."""
-    ema = dict(type='EMAHook', evaluate_on_ema=True, evaluate_on_origin=True, update_buffers=True)
+    ema = dict(type='EMAHook', evaluate_on_origin=True, update_buffers=True, priority='HIGH')
     options = {'custom_hooks': [ema, *hooks, dict(type='Witness')], 'randomness.seed': 0}
     runner = build(config, options, work_dir)
     runner.test()

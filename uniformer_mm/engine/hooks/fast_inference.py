@@ -68,7 +68,7 @@ class FastInferenceHook(Hook):
         ValueError: If an argument has an illegal value.
     """
 
-    priority = 'ABOVE_NORMAL'  # before EMAHook, whose own second test begins behind this epoch
+    priority = 'VERY_HIGH'  # before EMAHook, whose second test begins behind the first epoch
 
     def __init__(self, compile: bool = False, dtype: str | None = None) -> None:
         check_flags(compile=compile)

@@ -1,0 +1,93 @@
+"""tools/analysis/gpu_check.py on the CPU: all of it on tiny sizes, and what goes wrong on a GPU."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from uniformer_mm import cli
+
+
+@pytest.fixture
+def tool(monkeypatch, repo_root: Path):
+    """The tool as a module."""
+    monkeypatch.syspath_prepend(repo_root / 'tools/analysis')
+    import gpu_check
+
+    return gpu_check
+
+
+@pytest.mark.slow
+def test_tiny_sizes(run_cpu: Callable, tmp_path: Path) -> None:
+    file = tmp_path / 'new/report.json'
+    done = run_cpu('tools/analysis/gpu_check.py', '--device', 'cpu', '--quick', '--json', file)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(file.read_text())
+    found = {check['check']: check['passed'] for check in report['checks']}
+    assert list(found) == ['golden values', 'styles', 'training', 'one process', 'detection']
+    assert all(found[name] for name in list(found)[:4])
+    assert {(row['mode'], row['way']) for row in report['rows'] if row['ms'] > 0} == {
+        (mode, way) for mode in ('inference', 'training') for way in ('plain', 'fused')
+    }
+
+
+def test_a_check_that_fails(tool, monkeypatch, tmp_path: Path, capsys) -> None:
+    """It does not end the others, and the exit status is 1."""
+
+    def broken(device: str, quick: bool) -> Iterator[tuple]:
+        yield 'the first', 'as expected', True
+        raise RuntimeError('no kernel image\nis available')
+
+    def absent(device: str, quick: bool) -> Iterator[tuple]:
+        raise tool.Skip('nothing to check')
+
+    for name in ('golden_values', 'styles', 'training', 'one_process', 'detection'):
+        monkeypatch.setattr(tool, name, broken if name == 'styles' else absent)
+    monkeypatch.setattr(tool, 'measure', lambda *_: [])
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    file = tmp_path / 'report.json'
+    monkeypatch.setattr('sys.argv', ['gpu_check.py', '--device', 'cpu', '--json', str(file)])
+    with pytest.raises(cli.UserError, match='1 of 6 checks failed:\n.*: no kernel image$'):
+        tool.main()
+    assert capsys.readouterr().out.count('nothing to check') == 4
+    passed = [check['passed'] for check in json.loads(file.read_text())['checks']]
+    assert passed == [None, True, False, None, None, None]
+
+
+def test_what_cannot_be_measured_is_listed(tool, monkeypatch) -> None:
+    build = tool.benchmark.build
+
+    def full(args, arch: str, way: str) -> Callable:
+        if way == 'plain':
+            raise torch.cuda.OutOfMemoryError
+        return build(args, arch, way)
+
+    monkeypatch.setattr(tool.benchmark, 'build', full)
+    rows = list(tool.measure('cpu', True, float('inf')))
+    assert [row.get('missing') for row in rows] == ['out of memory', None] * 2
+    assert tool.cells(rows[0]) == ['64', 'inference', 'mini', 'plain', 'out of memory']
+    rows = list(tool.measure('cpu', True, 0))
+    assert [row['missing'] for row in rows] == ['no time left'] * 4
+
+
+def test_bars(tool) -> None:
+    def row(network: str, way: str, per_second: float, **found: float) -> dict:
+        case = dict(input='800 x 1280, batch 2, hybrid', mode='training')
+        return dict(case, network=network, way=way, per_second=per_second, **found)
+
+    rows = [row('small', 'plain', 10, peak_mib=900), row('small', 'fast', 30, peak_mib=300)]
+    found = [value for _, *value in tool.compare([*rows, row('swin_t', 'fast', 20)])]
+    assert found == [[3, 2], [3, 2], [1.5, 1]]
+    rows[0] = row('small', 'plain', 0, missing='out of memory')
+    assert list(tool.compare(rows)) == []
+
+
+@pytest.mark.parametrize(('seen', 'device'), [(True, 'cpu'), (False, 'cuda')])
+def test_the_device_is_the_one_that_is_there(tool, monkeypatch, capsys, seen, device) -> None:
+    monkeypatch.setattr('torch.cuda.is_available', lambda: seen)
+    monkeypatch.setattr('sys.argv', ['gpu_check.py', '--device', device])
+    with pytest.raises(SystemExit):
+        tool.parse_args()
+    assert ('hide the GPU' if seen else 'torch sees no GPU') in capsys.readouterr().err
