@@ -59,10 +59,11 @@ def test_a_check_that_fails(tool, monkeypatch, tmp_path: Path, capsys) -> None:
 def test_what_cannot_be_measured_is_listed(tool, monkeypatch) -> None:
     build = tool.benchmark.build
 
+    def too_large() -> None:
+        raise torch.cuda.OutOfMemoryError
+
     def full(args, arch: str, way: str) -> Callable:
-        if way == 'plain':
-            raise torch.cuda.OutOfMemoryError
-        return build(args, arch, way)
+        return too_large if way == 'plain' else build(args, arch, way)
 
     monkeypatch.setattr(tool.benchmark, 'build', full)
     rows = list(tool.measure('cpu', True, float('inf')))

@@ -163,16 +163,17 @@ def build(args: argparse.Namespace, arch: str, way: str) -> Callable[[], None]:
     model.train(args.train)  # which returns nothing in mmaction's networks
     x = torch.randn(args.batch, 3, *args.shape, device=args.device)
     dtype = torch.bfloat16 if way in FAST else None
+    compiled = way in ('compiled', 'fast-compiled')
     folds = not args.train and hasattr(model, 'fold_for_inference')
-    if folds and way in ('folded', 'compiled', *FAST):
-        model = model.fold_for_inference(dtype=dtype)
+    if folds and (compiled or way in ('folded', *FAST)):
+        model = model.fold_for_inference(compile=compiled, dtype=dtype)
     elif way in FAST:
         order = torch.channels_last if len(args.shape) == 2 else torch.channels_last_3d
         model, x = model.to(memory_format=order), x.contiguous(memory_format=order)
         if not args.train:
             model, x = model.to(dtype), x.to(dtype)
-    if way in ('compiled', 'fast-compiled'):
-        model = torch.compile(model, fullgraph='::' not in arch)
+    if compiled and not folds:
+        model = torch.compile(model)
 
     def run() -> None:
         under = way == 'bf16' or (way in FAST and args.train)
@@ -204,12 +205,11 @@ def cpu_peak(args: argparse.Namespace, entry: Entry) -> float:
 
 
 def peak_memory(args: argparse.Namespace, entry: Entry, run: Callable[[], None]) -> float:
-    """Peak memory of one pass beyond the weights, in MiB; on a GPU that of ``run``."""
+    """Peak memory of one pass beyond the weights, in MiB; on a GPU of ``run``, which is warm."""
     if args.device == 'cpu':
         # From a process that has imported this file and run nothing.
         with multiprocessing.get_context('forkserver').Pool(1) as pool:
             return pool.apply(cpu_peak, (args, entry))
-    run()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     run()
@@ -236,15 +236,15 @@ def measure(args: argparse.Namespace, memory: bool = True) -> dict[str, dict[str
         args: Options of this tool.
         memory: Also measure the peak memory, which is 0 otherwise.
     """
-    peaks, runs = {}, {}
-    for name, entry in (compared := entries(args)).items():
+    compared, peaks = entries(args), {}
+    runs = {name: build(args, *entry) for name, entry in compared.items()}
+    for name, entry in compared.items():
         try:
-            run = build(args, *entry)
-            peaks[name] = peak_memory(args, entry, run) if memory else 0.0
-            runs[name] = run
+            runs[name]()
+            peaks[name] = peak_memory(args, entry, runs[name]) if memory else 0.0
         except torch.cuda.OutOfMemoryError:
-            run = None
-            torch.cuda.empty_cache()
+            del runs[name]
+        torch.cuda.empty_cache()  # behind the error, which keeps what did fit
     times = measure_times(runs, args.rounds)
     first = next(iter(times.values()), 0.0)
     return {
