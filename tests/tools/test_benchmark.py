@@ -41,9 +41,17 @@ def test_fused_attention_saves_memory(benchmark) -> None:
 
 @pytest.mark.slow
 def test_compares_networks(benchmark) -> None:
-    args = ('--arch', 'tiny', 'xxs', '--shape', 64, 64, '--ways', 'fused', 'all-tokens')
-    results, _ = benchmark(*args)
-    assert list(results) == ['tiny fused', 'xxs fused', 'xxs all-tokens']
+    archs = ('--arch', 'tiny', 'xxs', 'torchvision::swin_t')
+    results, _ = benchmark(*archs, '--shape', 64, 64, '--ways', 'fused', 'all-tokens')
+    assert list(results) == ['tiny fused', 'xxs fused', 'xxs all-tokens', 'swin_t']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('train', [True, False])
+def test_every_network_has_a_fast_way(benchmark, train: bool) -> None:
+    archs = ('--arch', 'mini', 'torchvision::swin_t', '--shape', 32, 32)
+    results, _ = benchmark(*archs, '--ways', 'fast', *(['--train'] if train else []))
+    assert list(results) == ['mini fast', 'swin_t', 'swin_t fast']
 
 
 SWIN = (
@@ -68,6 +76,7 @@ def test_compares_video_networks(benchmark) -> None:
         (('--arch', 'large', '--shape', 8, 224, 224), 'is not one of clips: xxs, xs, mini, small'),
         (('--arch', 'dualformer-tiny'), 'dualformer-tiny is not one of images: xxs, xs'),
         (('--arch', 'mmaction::swin.py'), 'there is no file '),
+        (('--arch', 'torchvision::swin'), 'torchvision has no such network'),
         (('--train', '--ways', 'folded'), "excludes the inference-only ways ['folded']"),
     ],
 )

@@ -173,7 +173,7 @@ def build(args: argparse.Namespace, arch: str, way: str) -> Callable[[], None]:
         if not args.train:
             model, x = model.to(dtype), x.to(dtype)
     if compiled and not folds:
-        model = torch.compile(model)
+        model = torch.compile(model, fullgraph='::' not in arch)
 
     def run() -> None:
         under = way == 'bf16' or (way in FAST and args.train)
@@ -217,10 +217,8 @@ def peak_memory(args: argparse.Namespace, entry: Entry, run: Callable[[], None])
 
 
 def measure_times(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds of each run over interleaved rounds, after one warm-up each."""
+    """Median seconds of each run, which is warm, over interleaved rounds."""
     times: dict[str, list[float]] = {way: [] for way in runs}
-    for run in runs.values():
-        run()
     for _ in range(rounds):
         for way, run in runs.items():
             start = time.perf_counter()
@@ -240,7 +238,7 @@ def measure(args: argparse.Namespace, memory: bool = True) -> dict[str, dict[str
     runs = {name: build(args, *entry) for name, entry in compared.items()}
     for name, entry in compared.items():
         try:
-            runs[name]()
+            runs[name]()  # a warm-up
             peaks[name] = peak_memory(args, entry, runs[name]) if memory else 0.0
         except torch.cuda.OutOfMemoryError:
             del runs[name]
@@ -264,7 +262,8 @@ def main() -> None:
     styled = any(issubclass(zoo(args).get(arch, nn.Module), UniFormer) for arch in args.arch)
     title = [*args.arch, *([args.style] if styled else []), size, passes, args.device]
     table = Table(title=', '.join(title))
-    for column in ('', 'ms', f'speed / {next(iter(results))}', 'peak MiB', 'way'):
+    first = next((name for name, result in results.items() if result is not None), '')
+    for column in ('', 'ms', f'speed / {first}', 'peak MiB', 'way'):
         table.add_column(column, justify='left' if column in ('way', '') else 'right')
     for name, result in results.items():
         numbers = ('out of memory', '', '')
