@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,31 +48,32 @@ def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, T
     return {key: value for key, value in state.items() if key not in head}, head
 
 
-def golden_backbones() -> Iterator[tuple[str, Golden]]:
-    """Networks for images, maps of each style, and clips, with what the backbone returns."""
+def golden_backbones() -> Iterator[tuple[str, Callable[[], Golden]]]:
+    """Networks for images, maps of each style, and clips, each under a name, built on demand."""
 
-    def make(model: nn.Module, shapes: dict, shape: list, seed: int, *outputs: dict) -> Golden:
-        model.double().eval().load_state_dict(split_head(seeded_state_dict(shapes))[0], strict=True)
-        return Golden(model, seeded_input(shape, seed), outputs)
+    def build(network: Callable[[], nn.Module], shapes: dict, x: dict, *outputs: dict) -> Golden:
+        model = network().double().eval()
+        model.load_state_dict(split_head(seeded_state_dict(shapes))[0], strict=True)
+        return Golden(model, seeded_input(x['shape'], x['seed']), outputs)
 
-    entry = read_golden('imagenet')['models']['uniformer_small']
-    model = UniFormer('small', out_indices=(3,), final_norm=True)
-    shape, seed = entry['input']['shape'], entry['input']['seed']
-    yield 'classifier', make(model, entry['keys'], shape, seed, entry['outputs']['features'])
+    golden = read_golden('imagenet')['models']['uniformer_small']
+    network = partial(UniFormer, 'small', out_indices=(3,), final_norm=True)
+    features = golden['outputs']['features']
+    yield 'classifier', partial(build, network, golden['keys'], golden['input'], features)
     dense = read_golden('dense')
     for case in dense['cases']:
         if case['name'] in DENSE_STYLES:
-            model = UniFormer('small', **DENSE_STYLES[case['name']])
-            inputs = dense['maps'][case['map']], case['input_shape'], case['input_seed']
-            yield case['name'], make(model, *inputs, *case['outputs'])
+            network = partial(UniFormer, 'small', **DENSE_STYLES[case['name']])
+            shapes = dense['maps'][case['map']]
+            x = dict(shape=case['input_shape'], seed=case['input_seed'])
+            yield case['name'], partial(build, network, shapes, x, *case['outputs'])
     video = read_golden('video')
-    entry = video['uniformer_small']
-    shape, seed = entry['input']['shape'], entry['input']['seed']
-    yield 'clips', make(UniFormer3D('small'), entry['shapes'], shape, seed, entry['stages']['norm'])
-    entry = video['dualformer_tiny_16f']
-    shape, seed = entry['input']['shape'], entry['input']['seed']
-    model = DualFormer('tiny', clip_size=shape[2:])
-    yield 'DualFormer', make(model, entry['shapes'], shape, seed, entry['output'])
+    golden, network = video['uniformer_small'], partial(UniFormer3D, 'small')
+    features = golden['stages']['norm']
+    yield 'clips', partial(build, network, golden['shapes'], golden['input'], features)
+    golden = video['dualformer_tiny_16f']
+    network = partial(DualFormer, 'tiny', clip_size=golden['input']['shape'][2:])
+    yield 'DualFormer', partial(build, network, golden['shapes'], golden['input'], golden['output'])
 
 
 def relative_error(output: Tensor, golden: dict) -> float:
