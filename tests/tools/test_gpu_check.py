@@ -78,8 +78,8 @@ def test_bars(tool) -> None:
         case = dict(input='800 x 1280, batch 2, hybrid', mode='training')
         return dict(case, network=network, way=way, per_second=per_second, **found)
 
-    rows = [row('small', 'plain', 10, peak_mib=900), row('small', 'fast', 30, peak_mib=300)]
-    found = [value for _, *value in tool.compare([*rows, row('swin_t', 'fast', 20)])]
+    rows = [row('small', 'plain', 10, peak_mib=900), row('small', 'amp', 30, peak_mib=300)]
+    found = [value for _, *value in tool.compare([*rows, row('swin_t', 'amp', 20)])]
     assert found == [[3, 2], [3, 2], [1.5, 1]]
     rows[0] = row('small', 'plain', 0, missing='out of memory')
     assert list(tool.compare(rows)) == []

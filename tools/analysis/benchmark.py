@@ -5,7 +5,7 @@
     python tools/analysis/benchmark.py --arch small xs xxs --ways fused all-tokens --batch 8
     python tools/analysis/benchmark.py --arch dualformer-tiny mmaction::recognition/swin/NAME.py \
         --shape 32 224 224
-    python tools/analysis/benchmark.py --arch small torchvision::swin_t --ways fused fast --train
+    python tools/analysis/benchmark.py --arch small torchvision::swin_t --ways fused amp --train
 
 They are timed in turn, round after round in one process, so that a busy machine slows all
 of them alike; the median of each is compared with the first. Peak memory is
@@ -32,22 +32,24 @@ from torch import Tensor, nn
 
 from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.files import write_beside
-from uniformer_mm.models.layers import STYLES
+from uniformer_mm.models.layers import OPS, STYLES, PatchEmbed
 
 MIB = 2**20
 WAYS = {
-    'plain': 'attention matrices written out, as in the original code',
+    'plain': 'attention written out and maps channels-first, as in the original code',
     'fused': 'scaled_dot_product_attention, the default',
     'checkpoint': 'fused, all blocks recomputed in the backward pass',
-    'folded': 'fused, after fold_for_inference()',
-    'compiled': 'folded, then torch.compile',
     'bf16': 'fused, under bfloat16 autocast',
-    'fast': 'folded, in bfloat16 and channels-last; not folded but under autocast in training',
-    'fast-compiled': 'fast, then torch.compile',
+    'amp': 'fused, under bfloat16 autocast, weights and inputs channels-last',
+    'amp-compiled': 'amp, then torch.compile',
+    'folded': 'fold_for_inference()',
+    'folded-bf16': 'fold_for_inference(dtype=torch.bfloat16)',
+    'compiled': 'fold_for_inference(compile=True)',
+    'compiled-bf16': 'fold_for_inference(compile=True, dtype=torch.bfloat16)',
     'all-tokens': 'fused, without the shrinking of the light networks',
 }
-STOCK = 'as its library has it'  # what a network of another library runs as, beside FAST
-FAST = ('fast', 'fast-compiled')
+STOCK = 'as its library has it'  # what a network of another library is run as, and under AMP
+AMP = ('amp', 'amp-compiled')
 
 IMAGES: dict[str, type[UniFormer]] = {
     **dict.fromkeys(UniFormerLight.arch_zoo, UniFormerLight),
@@ -107,7 +109,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f'--arch {arch}: there is no file {file}')
         if '::' not in arch and arch not in known:
             parser.error(f'--arch {arch} is not one of {kind}: {", ".join(known)}')
-    inference_only = {'folded', 'compiled'} & set(args.ways)
+    inference_only = {way for way in args.ways if way.startswith(('folded', 'compiled'))}
     if args.train and inference_only:
         parser.error(f'--train excludes the inference-only ways {sorted(inference_only)}')
     return args
@@ -132,7 +134,7 @@ def entries(args: argparse.Namespace) -> dict[str, Entry]:
             name = arch.removeprefix(VISION)
             name = name if arch.startswith(VISION) else Path(arch).stem.partition('_')[0]
             compared[name] = arch, STOCK
-            compared |= {f'{name} {way}': (arch, way) for way in args.ways if way in FAST}
+            compared |= {f'{name} {way}': (arch, way) for way in args.ways if way in AMP}
             continue
         for way in args.ways:
             if way != 'all-tokens' or issubclass(zoo(args)[arch], UniFormerLight):
@@ -156,28 +158,35 @@ def backbone(args: argparse.Namespace, arch: str, way: str) -> nn.Module:
     return zoo(args)[arch](arch, stage3_style=args.style, window_size=args.window_size, **options)
 
 
+def write_out(model: nn.Module) -> None:
+    """Compute as the original code does between attention and attention."""
+    convs = {ops.pointwise: ops.conv for ops in OPS.values()}
+    for module in model.modules():
+        if type(module) in convs:
+            module.__class__ = convs[type(module)]
+        elif isinstance(module, PatchEmbed):
+            module.register_forward_hook(lambda module, args, out: out.contiguous())
+
+
 def build(args: argparse.Namespace, arch: str, way: str) -> Callable[[], None]:
     """One pass of a backbone, run the given way."""
     torch.manual_seed(0)
     model = backbone(args, arch, way).to(args.device)
     model.train(args.train)  # which returns nothing in mmaction's networks
+    if way == 'plain':
+        write_out(model)
+    folded, _, dtype = way.partition('-')
+    if folded in ('folded', 'compiled'):
+        model = model.fold_for_inference(folded == 'compiled', torch.bfloat16 if dtype else None)
     x = torch.randn(args.batch, 3, *args.shape, device=args.device)
-    dtype = torch.bfloat16 if way in FAST else None
-    compiled = way in ('compiled', 'fast-compiled')
-    folds = not args.train and hasattr(model, 'fold_for_inference')
-    if folds and (compiled or way in ('folded', *FAST)):
-        model = model.fold_for_inference(compile=compiled, dtype=dtype)
-    elif way in FAST:
+    if way in AMP:
         order = torch.channels_last if len(args.shape) == 2 else torch.channels_last_3d
         model, x = model.to(memory_format=order), x.contiguous(memory_format=order)
-        if not args.train:
-            model, x = model.to(dtype), x.to(dtype)
-    if compiled and not folds:
-        model = torch.compile(model, fullgraph='::' not in arch)
+    if way == 'amp-compiled':
+        model.compile()
 
     def run() -> None:
-        under = way == 'bf16' or (way in FAST and args.train)
-        autocast = torch.autocast(args.device, torch.bfloat16, enabled=under)
+        autocast = torch.autocast(args.device, torch.bfloat16, enabled=way in ('bf16', *AMP))
         with autocast, torch.set_grad_enabled(args.train):
             outs: Tensor | tuple[Tensor, ...] = model(x)
         if args.train:

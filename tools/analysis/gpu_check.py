@@ -50,6 +50,8 @@ ACCURACY = 95.0  # what `make demo` asks of the classifier
 GOLDEN = {'fp32': 1e-5, 'bf16': 3e-2, 'fp16': 5e-3}
 SAME = 1e-4  # float32 on the device and float64 on the CPU, gradients included
 SECONDS = 380  # after which no measurement is begun
+FAST = dict(inference='folded-bf16', training='amp')
+COMPILED = dict(inference='compiled-bf16', training='amp-compiled')
 CASE = ('input', 'mode', 'network', 'way')
 OTHERS = ('torchvision::swin_t', 'torchvision::convnext_tiny')
 
@@ -274,10 +276,11 @@ def measure(device: str, quick: bool, deadline: float) -> Iterator[Row]:
     use_tf32(True)
     torch.backends.cudnn.benchmark = True  # as in the configs
     # Compiling takes longest, so it comes last, and ours alone.
-    rounds = [['plain', 'fused']] if quick else [['plain', 'fused', 'fast'], ['fast-compiled']]
-    cases = product(rounds, settings(quick), ('inference', 'training'))
-    for ways, (setting, options), mode in cases:
-        if ways == ['fast-compiled']:
+    cases = product((False, True)[: 2 - quick], settings(quick), ('inference', 'training'))
+    for compiled, (setting, options), mode in cases:
+        ways = ['plain', 'fused', *([] if quick else ['amp', FAST[mode]])]
+        if compiled:
+            ways = [COMPILED[mode]]
             options = [option for option in options if option not in OTHERS]
         flags = ['--device', device, '--ways', *ways, *['--train'] * (mode == 'training')]
         args = benchmark.parse_args([*options, *flags])
@@ -304,9 +307,9 @@ def compare(rows: list[Row]) -> Iterator[tuple[str, float, float]]:
     have = {tuple(row[key] for key in CASE): row for row in rows if 'missing' not in row}
     for (setting, mode, network, way), row in have.items():
         plain = have.get((setting, mode, network, 'plain'))
-        swin = have.get((setting, mode, 'swin_t', 'fast'))
+        swin = have.get((setting, mode, 'swin_t', 'amp'))
         case = f'{setting}, {mode}, {network}'
-        if way == 'fast' and plain:
+        if way == FAST[mode] and plain:
             yield f'{case}: speed / plain', row['per_second'] / plain['per_second'], 2.0
             if setting.startswith('800'):
                 yield f'{case}: memory of plain / fast', plain['peak_mib'] / row['peak_mib'], 2.0
