@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -45,12 +46,19 @@ def test_a_check_that_fails(tool, monkeypatch, tmp_path: Path, capsys) -> None:
 
     for name in ('golden_values', 'styles', 'training', 'one_process', 'detection'):
         monkeypatch.setattr(tool, name, broken if name == 'styles' else absent)
-    monkeypatch.setattr(tool, 'measure', lambda *_: [])
+    broken.__name__ = 'styles'
+    row = dict(zip(tool.CASE, ('64', 'inference', 'mini', 'plain'), strict=True))
+    rows = [dict(row, missing='no time left'), dict(row, missing='ValueError: no compiler')]
+    monkeypatch.setattr(tool, 'measure', lambda *_: rows)
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     file = tmp_path / 'report.json'
     monkeypatch.setattr('sys.argv', ['gpu_check.py', '--device', 'cpu', '--json', str(file)])
-    with pytest.raises(cli.UserError, match='1 of 6 checks failed:\n.*: no kernel image$'):
+    with pytest.raises(cli.UserError) as failure:
         tool.main()
+    first, *failed = str(failure.value).splitlines()
+    assert first == '2 failed:'
+    assert failed[0] == '  styles  RuntimeError: no kernel image'
+    assert failed[1] == '  64 inference mini plain ValueError: no compiler'
     assert capsys.readouterr().out.count('mmdet is not installed') == 4
     passed = [check['passed'] for check in json.loads(file.read_text())['checks']]
     assert passed == [None, True, False, None, None, None]
@@ -71,6 +79,9 @@ def test_what_cannot_be_measured_is_listed(tool, monkeypatch) -> None:
     assert tool.cells(rows[0]) == ['64', 'inference', 'mini', 'plain', 'out of memory']
     rows = list(tool.measure('cpu', True, 0))
     assert [row['missing'] for row in rows] == ['no time left'] * 4
+    monkeypatch.setattr(tool.benchmark, 'measure', Mock(side_effect=ValueError('no compiler')))
+    rows = list(tool.measure('cpu', True, float('inf')))
+    assert [row['missing'] for row in rows] == ['ValueError: no compiler'] * 4
 
 
 def test_bars(tool) -> None:

@@ -50,6 +50,7 @@ ACCURACY = 95.0  # what `make demo` asks of the classifier
 GOLDEN = {'fp32': 1e-5, 'bf16': 3e-2, 'fp16': 5e-3}
 SAME = 1e-4  # float32 on the device and float64 on the CPU, gradients included
 SECONDS = 380  # after which no measurement is begun
+LATE, FULL = 'no time left', 'out of memory'
 FAST = dict(inference='folded-bf16', training='amp')
 COMPILED = dict(inference='compiled-bf16', training='amp-compiled')
 CASE = ('input', 'mode', 'network', 'way')
@@ -236,6 +237,12 @@ def detection(device: str, quick: bool) -> Findings:
     yield 'mini Mask R-CNN, folded', f'{count} objects', len(samples) == 2
 
 
+def first_line(error: Exception) -> str:
+    """What an error says; all of it goes to standard error."""
+    traceback.print_exception(error)
+    return f'{type(error).__name__}: {error}'.splitlines()[0]
+
+
 def run_check(check: Callable[[str, bool], Findings], device: str, quick: bool) -> Iterator[Result]:
     """The results of a check; an error of any kind is one of them."""
     name = check.__name__.replace('_', ' ')
@@ -246,8 +253,7 @@ def run_check(check: Callable[[str, bool], Findings], device: str, quick: bool) 
     except ModuleNotFoundError as error:
         yield Result(name, '', f'{error.name} is not installed', None)
     except Exception as error:  # the other checks go on
-        traceback.print_exc()
-        yield Result(name, '', f'{type(error).__name__}: {error}'.splitlines()[0], False)
+        yield Result(name, '', first_line(error), False)
 
 
 # Measurements
@@ -276,26 +282,29 @@ def measure(device: str, quick: bool, deadline: float) -> Iterator[Row]:
     use_tf32(True)
     torch.backends.cudnn.benchmark = True  # as in the configs
     # Compiling takes longest, so it comes last, and ours alone.
-    cases = product((False, True)[: 2 - quick], settings(quick), ('inference', 'training'))
-    for compiled, (setting, options), mode in cases:
+    stages = (False,) if quick else (False, True)
+    for compiled, (setting, options), mode in product(stages, settings(quick), FAST):
         ways = ['plain', 'fused', *([] if quick else ['amp', FAST[mode]])]
         if compiled:
             ways = [COMPILED[mode]]
             options = [option for option in options if option not in OTHERS]
-        flags = ['--device', device, '--ways', *ways, *['--train'] * (mode == 'training')]
+        flags = ['--device', device, '--ways', *ways, *(['--train'] if mode == 'training' else [])]
         args = benchmark.parse_args([*options, *flags])
         rows = {
             name: dict(input=setting, mode=mode, network=arch.rpartition('::')[2], way=way)
             for name, (arch, way) in benchmark.entries(args).items()
         }
-        if late := time.monotonic() > deadline:
-            found = dict.fromkeys(rows)
-        else:
+        found, missing = dict.fromkeys(rows), LATE
+        if time.monotonic() < deadline:
             print(f'measuring {setting}, {mode}, {", ".join(rows)}', file=sys.stderr)
-            found = benchmark.measure(args, memory=device == 'cuda')
+            missing = FULL
+            try:
+                found = benchmark.measure(args, memory=device == 'cuda')
+            except Exception as error:  # the other inputs go on
+                missing = first_line(error)
         for name, row in rows.items():
             if found[name] is None:
-                yield dict(row, missing='no time left' if late else 'out of memory')
+                yield dict(row, missing=missing)
             else:
                 ms, peak = found[name]['ms'], found[name]['peak_mib']
                 yield dict(row, ms=ms, per_second=args.batch / ms * 1e3, peak_mib=peak)
@@ -361,10 +370,10 @@ def main() -> None:
     Path(args.json).parent.mkdir(parents=True, exist_ok=True)
     with write_beside(args.json) as part:
         part.write_text(json.dumps(report, indent=2))
-    failed = [result for result in results if result.passed is False]
+    failed = [' '.join(result[:3]) for result in results if result.passed is False]
+    failed += [' '.join(cells(row)) for row in rows if row.get('missing', LATE) not in (LATE, FULL)]
     if failed:
-        wrong = ''.join(f'\n  {result.check}: {result.what} {result.found}' for result in failed)
-        raise cli.UserError(f'{len(failed)} of {len(results)} checks failed:{wrong}')
+        raise cli.UserError(f'{len(failed)} failed:\n  ' + '\n  '.join(failed))
 
 
 if __name__ == '__main__':
