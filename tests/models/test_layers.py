@@ -5,11 +5,14 @@ import torch
 from torch import nn
 
 from uniformer_mm.models.layers import (
+    OPS,
     Attention,
     GlobalBlock,
     LocalBlock,
+    Mlp,
     PooledAttention,
     checkpoint_block,
+    mlp,
     window_partition,
     window_reverse,
 )
@@ -58,10 +61,11 @@ def test_pooled_attention_reads_every_third_row_and_column(size: tuple[int, ...]
         kernel = pool[0].weight.zero_()
         kernel[(slice(None), 0, *(side // 2 for side in kernel.shape[2:]))] = 1
         pool[1] = nn.Identity()
-    x = torch.randn(2, torch.tensor(size).prod(), 8).double()
-    q, k, v = attention._heads(x)
-    read = torch.arange(x.shape[1]).reshape(size)[..., ::3, ::3].flatten()
-    torch.testing.assert_close(attention(x, size), attention._mix(q, k[:, :, read], v[:, :, read]))
+    x = torch.randn(2, *size, 8).double()
+    q, k, v = Attention._heads(attention, x)
+    read = torch.arange(q.shape[2]).reshape(size)[..., ::3, ::3].flatten()
+    expected = attention._mix(q, k[:, :, read], v[:, :, read]).view(x.shape)
+    torch.testing.assert_close(attention(x), expected)
 
 
 def test_attention_drops_weights_only_in_training() -> None:
@@ -70,6 +74,18 @@ def test_attention_drops_weights_only_in_training() -> None:
     assert not torch.equal(attention(x), attention(x))
     attention.eval()
     assert torch.equal(attention(x), attention(x))
+
+
+@pytest.mark.parametrize('layer', [nn.Linear, OPS[2].pointwise])
+@torch.no_grad()
+def test_folded_mlp_in_pieces(layer, monkeypatch) -> None:
+    monkeypatch.setattr(mlp, 'PIECE', 3 * 32)
+    layers = Mlp(8, 32, layer).double()
+    x = torch.randn(2, 8, 5, 8).double()  # 80 places or tokens: pieces of 3, and one of 2
+    expected, given = layers(x), x.clone()
+    layers.fold()
+    torch.testing.assert_close(layers(x), expected, rtol=0, atol=1e-12)
+    assert torch.equal(x, given)
 
 
 def test_drop_path_drops_whole_samples_of_both_branches_and_rescales() -> None:

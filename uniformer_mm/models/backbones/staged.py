@@ -19,6 +19,7 @@ from uniformer_mm.checkpoints import load_backbone
 from ..layers import checkpoint_block
 
 Mix = Callable[[Tensor], Tensor]
+MEMORY_FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
 PRETRAINED = ('Pretrained', 'PretrainedInit', PretrainedInit)
 
 
@@ -90,6 +91,7 @@ class StagedBackbone(BaseModule):
         self.norm_eval = norm_eval
         self.pos_drop = nn.Dropout(drop_rate)
         self._folded = False
+        self._dtype: torch.dtype | None = None  # None is that of the input
 
     def _finish(self) -> None:
         """Initialise and freeze what the subclass has built."""
@@ -202,6 +204,9 @@ class StagedBackbone(BaseModule):
     def run_stages(self, x: Tensor, mix: Mix | None = None) -> tuple[tuple[Tensor, ...], Any]:
         """Run all stages; gives the returned maps and what the last stage hands on beside them."""
         self._check_input(x)
+        dtype = x.dtype
+        # The memory order of all maps: pointwise layers and norms read the channels of a place.
+        x = x.to(self._dtype, memory_format=MEMORY_FORMATS[self.ndim])
         outs, carried = [], None
         for stage in range(self.num_stages):
             x = self._embed(stage)(x)
@@ -210,8 +215,8 @@ class StagedBackbone(BaseModule):
                 x = x if mix is None else mix(x)
             x, carried = self.run_blocks(stage, x, carried)
             if stage in self.out_indices:
-                # Inside, maps may be channels-last; mmcv's compiled ops misread such maps.
-                outs.append(self._norm(stage)(x).contiguous())
+                # mmcv's compiled ops misread channels-last maps.
+                outs.append(self._norm(stage)(x).to(dtype).contiguous())
         return tuple(outs), carried
 
     def forward(self, x: Tensor, mix: Mix | None = None) -> Tensor | tuple[Tensor, ...]:
@@ -232,19 +237,36 @@ class StagedBackbone(BaseModule):
 
     # Inference
 
-    def fold_for_inference(self) -> StagedBackbone:
+    def fold_for_inference(
+        self, compile: bool = False, dtype: torch.dtype | None = None
+    ) -> StagedBackbone:
         """Return an equivalent copy for inference only, equal up to rounding.
 
         BatchNorms in front of pointwise convolutions, those behind the convolutions of
         embeddings, the residuals of the position convolutions and the layer scales are
-        folded into the weights. Attention styles can still be switched.
+        folded into the weights. Sums and activations are computed in place, and on a CPU the
+        hidden layers in pieces. Attention styles can still be switched.
+
+        Args:
+            compile: Compile the copy when it is first called. Defaults to False.
+            dtype: What the copy computes in; inputs and maps keep their own. Defaults to that of
+                the weights.
+
+        Raises:
+            ValueError: If ``dtype`` is not of floating point.
         """
+        if dtype is not None and not dtype.is_floating_point:
+            raise ValueError(f'dtype must be a floating-point type; got {dtype}')
         folded = copy.deepcopy(self).eval()
         folded._folded = True
+        folded._dtype = dtype
         for stage in range(folded.num_stages):
             for part in folded._parts(stage):
                 part.fold()
-        return folded.requires_grad_(False)
+        folded.to(dtype=dtype, memory_format=MEMORY_FORMATS[self.ndim]).requires_grad_(False)
+        if compile:
+            folded.compile()
+        return folded
 
 
 def _check_out_indices(out_indices: Sequence[int], final_norm: bool) -> tuple[int, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -46,8 +44,9 @@ class MultiHead(nn.Module):
         self.proj_drop = nn.Dropout(proj_drop)
 
     def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
-        """Cut (B, N, parts x C) into ``parts`` tensors (B, heads, N, C/heads)."""
-        x = x.unflatten(-1, (parts, self.num_heads, self.head_dim))
+        r"""Cut (B, \*S, parts x C) into ``parts`` tensors (B, heads, N, C/heads)."""
+        # (B, *S, parts C) -> (B, N, parts, heads, C/heads)
+        x = x.flatten(1, -2).unflatten(-1, (parts, self.num_heads, self.head_dim))
         # (B, N, parts, heads, C/heads) -> parts x (B, heads, N, C/heads)
         return x.permute(2, 0, 3, 1, 4).unbind(0)
 
@@ -94,11 +93,11 @@ class Attention(MultiHead):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map tokens (B, N, C) to tokens (B, N, C)."""
-        return self._mix(*self._heads(x))
+        r"""Map tokens (B, \*S, C) to tokens (B, \*S, C)."""
+        return self._mix(*self._heads(x)).view(x.shape)
 
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Queries, keys and values of tokens (B, N, C)."""
+        r"""Queries, keys and values, (B, heads, N, C/heads), of tokens (B, \*S, C)."""
         return self._split(self.qkv(x), 3)
 
 
@@ -140,12 +139,9 @@ class PooledAttention(Attention):
             conv = depthwise(dim, kernel, ndim, inflated, stride=strides, bias=False)
             self.add_module(name, nn.Sequential(conv, ChannelLayerNorm(dim, eps=1e-6)))
 
-    def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        """Map tokens (B, N, C) of a map of size S to tokens (B, N, C)."""
+    def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
         q, k, v = self.qkv(x).chunk(3, dim=-1)
-        k, v = (
-            # (B, N, C) -> (B, C, *S) -> (B, C, *s) -> (B, M, C)
-            pool(tokens.transpose(1, 2).unflatten(2, size)).flatten(2).transpose(1, 2)
-            for pool, tokens in ((self.pool_k, k), (self.pool_v, v))
-        )
-        return self._mix(*(self._split(tokens, 1)[0] for tokens in (q, k, v)))
+        # (B, *S, C) -> (B, C, *S) -> (B, C, *s) -> (B, *s, C)
+        k = self.pool_k(k.movedim(-1, 1)).movedim(1, -1)
+        v = self.pool_v(v.movedim(-1, 1)).movedim(1, -1)
+        return tuple(self._split(tokens, 1)[0] for tokens in (q, k, v))

@@ -44,12 +44,14 @@ class _Block(nn.Module):
             else nn.Identity()
         )
         self.drop_path = StochasticDepth(drop_path, mode='row') if drop_path else nn.Identity()
+        self._in_place = False
         for name in self.gammas:
             gamma = nn.Parameter(torch.full(gamma_shape, layer_scale)) if layer_scale else None
             self.register_parameter(name, gamma)
 
     def _add(self, x: Tensor, branch: Tensor, gamma: nn.Parameter | None) -> Tensor:
-        return x + self.drop_path(self._scale(branch, gamma))
+        branch = self.drop_path(self._scale(branch, gamma))
+        return x.add_(branch) if self._in_place else x + branch
 
     @staticmethod
     def _scale(branch: Tensor, gamma: nn.Parameter | None) -> Tensor:
@@ -59,6 +61,7 @@ class _Block(nn.Module):
         """Fold the position residual, and the layer scales into the last layers of the branches."""
         if not isinstance(self.pos_embed, nn.Identity):
             self.pos_embed = self.pos_embed.folded()
+            self._in_place = True  # nobody else holds what a convolution returns
         for name, layer in zip(self.gammas, last_layers, strict=True):
             if (gamma := getattr(self, name)) is not None:
                 scale_output(layer, gamma)
@@ -96,14 +99,13 @@ class LocalBlock(_Block):
         gamma_shape = (1, dim) + (1,) * ndim
         super().__init__(dim, ndim, pos_kernel_size, inflated, drop_path, layer_scale, gamma_shape)
         ops = OPS[ndim]
-        pointwise = partial(ops.conv, kernel_size=1)
         self.norm1 = ops.batch_norm(dim)
-        self.conv1 = pointwise(dim, dim)
+        self.conv1 = ops.pointwise(dim, dim)
         # The official name; it mixes tokens as attention does in the deep stages.
         self.attn = depthwise(dim, kernel_size, ndim, inflated)
-        self.conv2 = pointwise(dim, dim)
+        self.conv2 = ops.pointwise(dim, dim)
         self.norm2 = ops.batch_norm(dim)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio), pointwise, drop)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio), ops.pointwise, drop)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, \\*S) to (B, C, \\*S)."""
@@ -116,6 +118,7 @@ class LocalBlock(_Block):
         self.norm1 = absorb_batch_norm(self.norm1, self.conv1)
         self.norm2 = absorb_batch_norm(self.norm2, self.mlp.fc1)
         self._fold(self.conv2, self.mlp.fc2)
+        self.mlp.fold()
 
 
 class MobileBlock(_Block):
@@ -155,9 +158,9 @@ class MobileBlock(_Block):
         super().__init__(dim, ndim, pos_kernel_size, inflated, drop_path, layer_scale, gamma_shape)
         ops, width = OPS[ndim], self.expansion * dim
         self.norm1 = ops.batch_norm(dim)
-        self.conv1 = ops.conv(dim, width, kernel_size=1)
+        self.conv1 = ops.pointwise(dim, width)
         self.attn = depthwise(width, kernel_size, ndim, inflated)
-        self.conv2 = ops.conv(width, dim, kernel_size=1)
+        self.conv2 = ops.pointwise(width, dim)
         self.act = nn.GELU()
         self.drop = nn.Dropout(drop)
 
@@ -225,25 +228,30 @@ class GlobalBlock(_Block):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, \\*S) to (B, C, \\*S)."""
-        x = self.pos_embed(x)
-        size = x.shape[2:]
-        tokens = x.flatten(2).transpose(1, 2)  # (B, C, *S) -> (B, C, N) -> (B, N, C)
-        tokens = self._add(tokens, self._attend(self.norm1(tokens), size), self.gamma_1)
-        tokens = self._add(tokens, self.mlp(self.norm2(tokens)), self.gamma_2)
-        return tokens.transpose(1, 2).unflatten(2, size)  # (B, N, C) -> (B, C, *S)
+        x = self.pos_embed(x).movedim(1, -1)  # (B, C, *S) -> (B, *S, C)
+        x = self._add(x, self._attend(self.norm1(x)), self.gamma_1)
+        x = self._add(x, self.mlp(self.norm2(x)), self.gamma_2)
+        return x.movedim(-1, 1)  # (B, *S, C) -> (B, C, *S)
 
-    def _attend(self, tokens: Tensor, size: torch.Size) -> Tensor:
-        if not self.window_size:
-            return self.attn(tokens)
+    def _window(self, size: torch.Size) -> tuple[int, ...] | None:
+        """The window on a map of this size; None means the whole map."""
+        side = self.window_size
+        return (*size[:-2], side, side) if side else None
+
+    def _attend(self, x: Tensor) -> Tensor:
+        """Map (B, \\*S, C) to (B, \\*S, C)."""
+        size = x.shape[1:-1]
+        window = self._window(size)
+        if window is None:
+            return self.attn(x)
         # Padded tokens are attended to, not masked, as in the original code: the released dense
         # weights were trained so.
-        window = (*size[:-2], self.window_size, self.window_size)
-        windows = window_partition(tokens.unflatten(1, size), window)
-        return window_reverse(self.attn(windows), window, size).flatten(1, -2)
+        return window_reverse(self.attn(window_partition(x, window)), window, size)
 
     def fold(self) -> None:
         """Fold what inference leaves constant into the neighbouring layers, in place."""
         self._fold(self.attn.proj, self.mlp.fc2)
+        self.mlp.fold()
 
 
 class PooledBlock(GlobalBlock):
@@ -270,9 +278,6 @@ class PooledBlock(GlobalBlock):
         attention = partial(PooledAttention, stride=stride, ndim=ndim, inflated=inflated)
         fixed = dict(ndim=ndim, inflated=inflated, attention=attention)
         super().__init__(dim, head_dim, **fixed, **kwargs)
-
-    def _attend(self, tokens: Tensor, size: torch.Size) -> Tensor:
-        return self.attn(tokens, size)
 
 
 class SplitBlock(GlobalBlock):
@@ -317,15 +322,14 @@ class SplitBlock(GlobalBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, T, H, W) to (B, C, T, H, W)."""
-        x = self.pos_embed(x)
-        batch, size = x.shape[0], x.shape[2:]
-        x = x.flatten(3).movedim(1, -1)  # (B, C, T, H, W) -> (B, T, N, C), N = H W
-        in_time = x.transpose(1, 2).flatten(0, 1)  # (B, T, N, C) -> (B N, T, C)
+        x = self.pos_embed(x).movedim(1, -1)  # (B, C, T, H, W) -> (B, T, H, W, C)
+        size = x.shape[:-1]
+        in_time = x.movedim(1, 3).flatten(0, 2)  # (B, T, H, W, C) -> (B H W, T, C)
         in_time = in_time + self.drop_path(self.t_attn(self.t_norm(in_time)))
-        # (B N, T, C) -> (B, N, T, C) -> (B, T, N, C) -> (B T, N, C)
-        in_space = in_time.unflatten(0, (batch, -1)).transpose(1, 2).flatten(0, 1)
-        mixed = self._attend(self.norm1(in_space), size[1:])
-        x = self._add(x.flatten(0, 1), mixed, self.gamma_1)
-        tokens = x.unflatten(0, (batch, -1)).flatten(1, 2)  # (B T, N, C) -> (B, T N, C)
-        tokens = self._add(tokens, self.mlp(self.norm2(tokens)), self.gamma_2)
-        return tokens.transpose(1, 2).unflatten(2, size)  # (B, T N, C) -> (B, C, T, H, W)
+        # (B H W, T, C) -> (B, H, W, T, C) -> (B, T, H, W, C) -> (B T, H, W, C)
+        batch, frames, *plane = size
+        in_space = in_time.unflatten(0, (batch, *plane)).movedim(3, 1).flatten(0, 1)
+        x = self._add(x.flatten(0, 1), self._attend(self.norm1(in_space)), self.gamma_1)
+        x = x.unflatten(0, (batch, frames))  # (B T, H, W, C) -> (B, T, H, W, C)
+        x = self._add(x, self.mlp(self.norm2(x)), self.gamma_2)
+        return x.movedim(-1, 1)  # (B, T, H, W, C) -> (B, C, T, H, W)

@@ -5,7 +5,30 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+class _Pointwise:
+    """Makes a convolution a linear layer on the channels of every place.
+
+    On a channels-last map that is one matrix product without a copy, faster than the
+    convolution in both directions; the weight keeps the shape that official files have.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
+
+
+class PointwiseConv2d(_Pointwise, nn.Conv2d):
+    """``Conv2d`` of kernel 1 for channels-last maps."""
+
+
+class PointwiseConv3d(_Pointwise, nn.Conv3d):
+    """``Conv3d`` of kernel 1 for channels-last maps."""
 
 
 class _AddInput:
@@ -48,13 +71,14 @@ class Ops(NamedTuple):
     """Operators of one dimensionality."""
 
     conv: type[nn.Module]
+    pointwise: type[nn.Module]
     residual_conv: type[nn.Module]
     batch_norm: type[nn.Module]
 
 
 OPS = {
-    2: Ops(nn.Conv2d, ResidualConv2d, nn.BatchNorm2d),
-    3: Ops(nn.Conv3d, ResidualConv3d, nn.BatchNorm3d),
+    2: Ops(nn.Conv2d, PointwiseConv2d, ResidualConv2d, nn.BatchNorm2d),
+    3: Ops(nn.Conv3d, PointwiseConv3d, ResidualConv3d, nn.BatchNorm3d),
 }
 
 

@@ -19,7 +19,6 @@ from .attention import MultiHead
 from .blocks import GlobalBlock
 from .folding import fold_conv_bn_pairs
 from .ops import depthwise
-from .windows import window_partition, window_reverse
 
 # The coarse level of clips of 224 x 224 is cut in two steps, of which the first has this side.
 FIRST_SIDE = 7
@@ -102,10 +101,9 @@ class PyramidAttention(MultiHead):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, H, W, C) to (B, T, H, W, C)."""
-        tokens = x.flatten(1, -2)  # (B, T, H, W, C) -> (B, N, C)
-        (q,) = self._split(self.q(tokens), 1)
-        k, v = self._split(self.kv(self._pyramid(x) if self.kernels else tokens), 2)
-        return self._mix(q, k, v).unflatten(1, x.shape[1:-1])
+        (q,) = self._split(self.q(x), 1)
+        k, v = self._split(self.kv(self._pyramid(x) if self.kernels else x), 2)
+        return self._mix(q, k, v).view(x.shape)
 
     def _pyramid(self, x: Tensor) -> Tensor:
         """Tokens of all levels, (B, M, C)."""
@@ -148,10 +146,8 @@ class WindowBlock(GlobalBlock):
         super().__init__(dim, head_dim, ndim=3, pos_kernel_size=0, norm_eps=1e-5, **kwargs)
         self.window = tuple(window)
 
-    def _attend(self, tokens: Tensor, size: torch.Size) -> Tensor:
-        window = tuple(map(min, self.window, size))
-        windows = window_partition(tokens.unflatten(1, size), window)
-        return window_reverse(self.attn(windows), window, size).flatten(1, -2)
+    def _window(self, size: torch.Size) -> tuple[int, ...]:
+        return tuple(map(min, self.window, size))
 
 
 class PyramidBlock(GlobalBlock):
@@ -178,9 +174,6 @@ class PyramidBlock(GlobalBlock):
         attention = partial(PyramidAttention, fine=fine, coarse=coarse, down_sampling=down_sampling)
         fixed = dict(ndim=3, pos_kernel_size=0, norm_eps=1e-5, attention=attention)
         super().__init__(dim, head_dim, **fixed, **kwargs)
-
-    def _attend(self, tokens: Tensor, size: torch.Size) -> Tensor:
-        return self.attn(tokens.unflatten(1, size)).flatten(1, -2)
 
     def fold(self) -> None:
         """Fold what inference leaves constant into the neighbouring layers, in place."""
