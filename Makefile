@@ -3,7 +3,7 @@
 #   make test BASE_PYTHON=python3.12     .venv made with this interpreter
 #   make test PYTHON=/path/to/python     your own environment, checked, never changed
 #   make test VENV=/path/to/environment  the same
-# `make demo` and `make wheel` are content with the packages for classification.
+# `make demo`, `gpu-check` and `wheel` are content with the packages for classification.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -25,7 +25,7 @@ cls full: ; @requirements/sync.sh $@
 endif
 
 DEMOS := demo-det demo-seg demo-pose demo-video demo-all
-.PHONY: help setup cls full check-env demo $(DEMOS) test test-fast faults lint format tables lock wheel clean distclean
+.PHONY: help setup cls full check-env demo gpu-check $(DEMOS) test test-fast faults lint format tables lock wheel clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ check-env: ## print what is installed, what is missing and the commands that men
 
 demo: cls ## train, test and picture a small UniFormer on real images
 	@"$(PY)" tools/demo/run.py cls
+
+gpu-check: cls ## check every network on a GPU and measure it there (8 minutes)
+	"$(PY)" tools/analysis/gpu_check.py
 
 demo-det: full ## fine-tune it into a detector of boxes and masks
 demo-seg: full ## fine-tune it into a segmentor of every pixel

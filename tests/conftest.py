@@ -1,7 +1,6 @@
 """Fixtures shared by all tests."""
 
 import gc
-import json
 import logging
 import runpy
 import subprocess
@@ -22,8 +21,7 @@ import uniformer_mm  # noqa: F401  (registers everything and repairs third-party
 Config._get_cfg_path = staticmethod(cache(Config._get_cfg_path))
 
 REPO = Path(__file__).resolve().parents[1]
-DATA = Path(__file__).resolve().parent / 'data'
-HELPERS = DATA.with_name('helpers')
+HELPERS = Path(__file__).resolve().parent / 'helpers'
 sys.path[:0] = [
     str(HELPERS),
     *(str(REPO / 'tools' / name) for name in ('demo', 'inference', 'visualization')),
@@ -39,19 +37,25 @@ def repo_root() -> Path:
 @pytest.fixture(scope='session')
 def golden_imagenet() -> dict:
     """Outputs of the original classification networks on seeded weights."""
-    return json.loads((DATA / 'imagenet.json').read_text())
+    from golden import read_golden
+
+    return read_golden('imagenet')
 
 
 @pytest.fixture(scope='session')
 def golden_dense() -> dict:
     """Outputs of the original dense backbones on seeded weights."""
-    return json.loads((DATA / 'dense.json').read_text())
+    from golden import read_golden
+
+    return read_golden('dense')
 
 
 @pytest.fixture(scope='session')
 def golden_video() -> dict:
     """Outputs of the original video networks on seeded weights, and their sampling rules."""
-    return json.loads((DATA / 'video.json').read_text())
+    from golden import read_golden
+
+    return read_golden('video')
 
 
 @pytest.fixture(scope='session')

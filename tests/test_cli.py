@@ -311,6 +311,27 @@ def test_dump(scope, several):
     assert cfg.custom_hooks == [{**ema, 'evaluate_on_origin': False}]
 
 
+def parse_fast(*args):
+    parser = argparse.ArgumentParser()
+    cli.add_fast_option(parser)
+    return parser.parse_args(args).fast
+
+
+def test_fast_becomes_a_hook():
+    assert parse_fast() is None
+    assert parse_fast('--fast', 'compile', 'bf16') == {'compile': True, 'dtype': 'bf16'}
+    cfg = make(custom_hooks=[{'type': 'A'}])
+    cli.set_fast(cfg, parse_fast('--fast'))
+    hook = {'type': 'uniformer_mm.FastInferenceHook', 'compile': False, 'dtype': None}
+    assert cfg.custom_hooks == [{'type': 'A'}, hook]
+
+
+def test_fast_computes_in_one_type(capsys):
+    with pytest.raises(SystemExit):
+        parse_fast('--fast', 'fp16', 'bf16')
+    assert '--fast: bf16 and fp16 exclude each other' in capsys.readouterr().err
+
+
 # --- where training starts ---
 
 

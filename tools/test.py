@@ -3,6 +3,7 @@
 Examples:
     python tools/test.py CONFIG work_dirs/CONFIG/epoch_3.pth
     python tools/test.py CONFIG CHECKPOINT --show-dir pictures --interval 10
+    python tools/test.py CONFIG CHECKPOINT --fast compile bf16
     bash tools/dist_test.sh CONFIG CHECKPOINT 8 --tta
 """
 
@@ -33,6 +34,7 @@ def parse_args() -> argparse.Namespace:
         '--overwrite', action='store_true', help='replace the files of --out and --dump'
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    cli.add_fast_option(parser)
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--show-dir', metavar='DIR', help='draw predictions into this folder')
     parser.add_argument(
@@ -84,6 +86,7 @@ def main() -> None:
         )
     if args.tta:
         cli.set_tta(cfg)
+    cli.set_fast(cfg, args.fast)
     whole = ExitStack()
     for file in prediction_files:
         if cli.is_first_process(args.launcher):

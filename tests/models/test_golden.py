@@ -5,28 +5,18 @@ from collections.abc import Iterable
 import pytest
 import torch
 import torch.nn.functional as F
-from golden import assert_matches
+from golden import DENSE_STYLES, assert_matches, split_head
 from seeded_weights import seeded_input, seeded_state_dict
 from torch import Tensor, nn
 
 from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.checkpoints import load_backbone, parse_checkpoint
-from uniformer_mm.checkpoints.weights import CLASSIFIER_PREFIXES
 
 CLASSIFIERS = {
     'uniformer_small': dict(arch='small'),
     'uniformer_small_plus': dict(arch='small_plus'),
     'uniformer_tiny_openmixup': dict(arch='tiny'),
 }
-DENSE_STYLES = {
-    'small_hybrid14_128x192': dict(stage3_style='hybrid'),
-    'small_hybrid14_batch2_320x464': dict(stage3_style='hybrid'),
-    'small_global_224x160': dict(stage3_style='global'),
-    'small_global_odd_150x203': dict(stage3_style='global'),
-    'small_window32_256x320': dict(stage3_style='window', window_size=32),
-}
-
-
 LIGHT_CLIPS = {
     'uniformer_xxs_light': {},
     'uniformer_xxs_light_train': {},
@@ -42,12 +32,6 @@ def record(model: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
         module = module[-1] if isinstance(module, nn.ModuleList) else module
         module.register_forward_hook(lambda _m, _i, out, name=name: outputs.update({name: out}))
     return outputs
-
-
-def split_head(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The backbone's entries and those of the head."""
-    head = {key: value for key, value in state.items() if key.startswith(CLASSIFIER_PREFIXES)}
-    return {key: value for key, value in state.items() if key not in head}, head
 
 
 @pytest.mark.parametrize('name', CLASSIFIERS)

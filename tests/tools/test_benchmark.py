@@ -46,6 +46,18 @@ def test_compares_networks(benchmark) -> None:
     assert list(results) == ['tiny fused', 'xxs fused', 'xxs all-tokens']
 
 
+@pytest.mark.parametrize('flags', [(), ('--train',)])
+def test_every_network_in_mixed_precision(monkeypatch, repo_root, flags: tuple[str, ...]) -> None:
+    monkeypatch.syspath_prepend(repo_root / 'tools/analysis')
+    import benchmark
+
+    archs = ('--device', 'cpu', '--rounds', '1', '--arch', 'mini', 'torchvision::swin_t')
+    args = benchmark.parse_args([*archs, '--shape', '32', '32', '--ways', 'amp', *flags])
+    results = benchmark.measure(args, memory=False)
+    assert list(results) == ['mini amp', 'swin_t', 'swin_t amp']
+    assert all(result['ms'] > 0 for result in results.values())
+
+
 SWIN = (
     'mmaction::recognition/swin/swin-tiny-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb.py'
 )
@@ -68,6 +80,7 @@ def test_compares_video_networks(benchmark) -> None:
         (('--arch', 'large', '--shape', 8, 224, 224), 'is not one of clips: xxs, xs, mini, small'),
         (('--arch', 'dualformer-tiny'), 'dualformer-tiny is not one of images: xxs, xs'),
         (('--arch', 'mmaction::swin.py'), 'there is no file '),
+        (('--arch', 'torchvision::swin'), 'torchvision has no such network'),
         (('--train', '--ways', 'folded'), "excludes the inference-only ways ['folded']"),
     ],
 )

@@ -13,9 +13,14 @@ CONFIG = Path(__file__).resolve().parents[2] / (
 
 
 def test_predictions(random_weights, images, run_main, tmp_path, capsys) -> None:
-    args = (CONFIG, random_weights(CONFIG), images / '7.jpg', '--out-dir', tmp_path / 'out')
-    assert run_main('tools/inference/detect.py', *args, '--save-predictions') == 0
-    found = json.loads((tmp_path / 'out/preds/7.json').read_text())
+    def detect(*flags: str) -> dict:
+        out = tmp_path / f'out{len(flags)}'
+        args = (CONFIG, random_weights(CONFIG), images / '7.jpg', '--out-dir', out, *flags)
+        assert run_main('tools/inference/detect.py', *args, '--save-predictions') == 0
+        return json.loads((out / 'preds/7.json').read_text())
+
+    found = detect()
     assert {'bboxes', 'labels', 'scores', 'masks'} <= set(found)
     count = sum(score >= 0.3 for score in found['scores'])
     assert f'7.jpg: {count} found' in capsys.readouterr().out
+    assert detect('--fast')['scores'] == pytest.approx(found['scores'], rel=1e-4)

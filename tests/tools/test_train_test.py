@@ -56,12 +56,13 @@ def test_tta_tests_the_averaged_weights(trained, tiny_config, run_main, tmp_path
     """With mmpretrain's EMAHook in the config, the wrapped model would keep random weights."""
     args = (tiny_config, trained / 'epoch_2.pth', '--work-dir', tmp_path)
     scores = []
-    for tta in ((), ('--tta',)):
+    for flags in ((), ('--tta',), ('--tta', '--fast')):
         out = tmp_path / f'{len(scores)}.json'
-        assert run_main('tools/test.py', *args, '--out', out, *tta) == 0
+        assert run_main('tools/test.py', *args, '--out', out, *flags) == 0
         scores.append(json.loads(out.read_text())['accuracy/top1'])
     assert scores[0] >= 70
     assert abs(scores[1] - scores[0]) < 20  # chance is 25
+    assert scores[2] == scores[1], 'folded, the network is the same'
 
 
 @pytest.mark.slow

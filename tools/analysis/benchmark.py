@@ -5,6 +5,7 @@
     python tools/analysis/benchmark.py --arch small xs xxs --ways fused all-tokens --batch 8
     python tools/analysis/benchmark.py --arch dualformer-tiny mmaction::recognition/swin/NAME.py \
         --shape 32 224 224
+    python tools/analysis/benchmark.py --arch small torchvision::swin_t --ways fused amp --train
 
 They are timed in turn, round after round in one process, so that a busy machine slows all
 of them alike; the median of each is compared with the first. Peak memory is
@@ -17,10 +18,11 @@ import json
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+import torchvision
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import get_installed_path
@@ -38,19 +40,23 @@ WAYS = {
     'fused': 'scaled_dot_product_attention, the default',
     'checkpoint': 'fused, all blocks recomputed in the backward pass',
     'bf16': 'fused, under bfloat16 autocast',
+    'amp': 'fused, under bfloat16 autocast, weights and inputs channels-last',
+    'amp-compiled': 'amp, then torch.compile',
     'folded': 'fold_for_inference()',
     'folded-bf16': 'fold_for_inference(dtype=torch.bfloat16)',
     'compiled': 'fold_for_inference(compile=True)',
     'compiled-bf16': 'fold_for_inference(compile=True, dtype=torch.bfloat16)',
     'all-tokens': 'fused, without the shrinking of the light networks',
 }
-STOCK = 'as its config says'  # the one way of a network of another library
+STOCK = 'as its library has it'  # what a network of another library is run as, and under AMP
+AMP = ('amp', 'amp-compiled')
 
 IMAGES: dict[str, type[UniFormer]] = {
     **dict.fromkeys(UniFormerLight.arch_zoo, UniFormerLight),
     **dict.fromkeys(UniFormer.arch_zoo, UniFormer),
 }
 DUAL = 'dualformer-'
+VISION = 'torchvision::'
 CLIPS: dict[str, type[UniFormer | DualFormer]] = {
     **dict.fromkeys(UniFormerLight3D.arch_zoo, UniFormerLight3D),
     **dict.fromkeys(UniFormer3D.arch_zoo, UniFormer3D),
@@ -60,7 +66,7 @@ CLIPS: dict[str, type[UniFormer | DualFormer]] = {
 Entry = tuple[str, str]  # a network and a way
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -70,7 +76,8 @@ def parse_args() -> argparse.Namespace:
         default=['small'],
         metavar='NAME',
         help=f'of {", ".join(dict.fromkeys([*IMAGES, *CLIPS]))}; or a config of an OpenMMLab '
-        'library, LIBRARY::PATH below its configs, whose backbone is run as it is',
+        'library, LIBRARY::PATH below its configs, whose backbone is run as it is; or the features '
+        'of torchvision::NAME',
     )
     parser.add_argument(
         '--style', default='global', choices=STYLES, help='attention of stage 3 of a UniFormer'
@@ -90,12 +97,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--json', metavar='FILE', help='also write the results here')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if len(args.shape) not in (2, 3):
         parser.error(f'--shape takes H W or T H W, got {args.shape}')
     known, kind = zoo(args), 'images' if len(args.shape) == 2 else 'clips'
     for arch in args.arch:
-        if '::' in arch and not (file := config_file(arch)).is_file():
+        if arch.startswith(VISION):
+            if arch.removeprefix(VISION) not in torchvision.models.list_models(torchvision.models):
+                parser.error(f'--arch {arch}: torchvision has no such network')
+        elif '::' in arch and not (file := config_file(arch)).is_file():
             parser.error(f'--arch {arch}: there is no file {file}')
         if '::' not in arch and arch not in known:
             parser.error(f'--arch {arch} is not one of {kind}: {", ".join(known)}')
@@ -121,7 +131,10 @@ def entries(args: argparse.Namespace) -> dict[str, Entry]:
     compared = {}
     for arch in args.arch:
         if '::' in arch:  # named as its file, up to how it was trained
-            compared[Path(arch).stem.partition('_')[0]] = arch, STOCK
+            name = arch.removeprefix(VISION)
+            name = name if arch.startswith(VISION) else Path(arch).stem.partition('_')[0]
+            compared[name] = arch, STOCK
+            compared |= {f'{name} {way}': (arch, way) for way in args.ways if way in AMP}
             continue
         for way in args.ways:
             if way != 'all-tokens' or issubclass(zoo(args)[arch], UniFormerLight):
@@ -130,8 +143,10 @@ def entries(args: argparse.Namespace) -> dict[str, Entry]:
 
 
 def backbone(args: argparse.Namespace, arch: str, way: str) -> nn.Module:
-    """The network of this name, or that of another library's config."""
-    if way == STOCK:
+    """The network of this name, or that of another library."""
+    if arch.startswith(VISION):
+        return torchvision.models.get_model(arch.removeprefix(VISION)).features
+    if '::' in arch:
         cfg = Config.fromfile(config_file(arch))
         with DefaultScope.overwrite_default_scope(cfg.default_scope):
             return MODELS.build(cfg.model.backbone)
@@ -164,9 +179,14 @@ def build(args: argparse.Namespace, arch: str, way: str) -> Callable[[], None]:
     if folded in ('folded', 'compiled'):
         model = model.fold_for_inference(folded == 'compiled', torch.bfloat16 if dtype else None)
     x = torch.randn(args.batch, 3, *args.shape, device=args.device)
+    if way in AMP:
+        order = torch.channels_last if len(args.shape) == 2 else torch.channels_last_3d
+        model, x = model.to(memory_format=order), x.contiguous(memory_format=order)
+    if way == 'amp-compiled':
+        model.compile()
 
     def run() -> None:
-        autocast = torch.autocast(args.device, torch.bfloat16, enabled=way == 'bf16')
+        autocast = torch.autocast(args.device, torch.bfloat16, enabled=way in ('bf16', *AMP))
         with autocast, torch.set_grad_enabled(args.train):
             outs: Tensor | tuple[Tensor, ...] = model(x)
         if args.train:
@@ -193,14 +213,12 @@ def cpu_peak(args: argparse.Namespace, entry: Entry) -> float:
     return (resident('VmHWM') - before) / 1024
 
 
-def peak_memory(args: argparse.Namespace, entry: Entry) -> float:
-    """Peak memory of one pass beyond the weights, in MiB."""
+def peak_memory(args: argparse.Namespace, entry: Entry, run: Callable[[], None]) -> float:
+    """Peak memory of one pass beyond the weights, in MiB; on a GPU of ``run``, which is warm."""
     if args.device == 'cpu':
         # From a process that has imported this file and run nothing.
         with multiprocessing.get_context('forkserver').Pool(1) as pool:
             return pool.apply(cpu_peak, (args, entry))
-    run = build(args, *entry)
-    run()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     run()
@@ -208,10 +226,8 @@ def peak_memory(args: argparse.Namespace, entry: Entry) -> float:
 
 
 def measure_times(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds of each run over interleaved rounds, after one warm-up each."""
+    """Median seconds of each run, which is warm, over interleaved rounds."""
     times: dict[str, list[float]] = {way: [] for way in runs}
-    for run in runs.values():
-        run()
     for _ in range(rounds):
         for way, run in runs.items():
             start = time.perf_counter()
@@ -220,26 +236,48 @@ def measure_times(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str,
     return {way: statistics.median(values) for way, values in times.items()}
 
 
-def main() -> None:
-    args = parse_args()
-    compared = entries(args)
-    memory = {name: peak_memory(args, entry) for name, entry in compared.items()}
-    times = measure_times({n: build(args, *entry) for n, entry in compared.items()}, args.rounds)
-    first = next(iter(times.values()))
-    results = {
-        name: dict(ms=times[name] * 1e3, speed=first / times[name], peak_mib=memory[name])
+def measure(args: argparse.Namespace, memory: bool = True) -> dict[str, dict[str, float] | None]:
+    """Time and memory of every entry; None where the memory of the GPU does not suffice.
+
+    Args:
+        args: Options of this tool.
+        memory: Also measure the peak memory, which is 0 otherwise.
+    """
+    compared, peaks = entries(args), {}
+    runs = {name: build(args, *entry) for name, entry in compared.items()}
+    for name, entry in compared.items():
+        try:
+            runs[name]()  # a warm-up
+            peaks[name] = peak_memory(args, entry, runs[name]) if memory else 0.0
+        except torch.cuda.OutOfMemoryError:
+            del runs[name]
+        torch.cuda.empty_cache()  # behind the error, which keeps what did fit
+    times = measure_times(runs, args.rounds)
+    first = next(iter(times.values()), 0.0)
+    return {
+        name: dict(ms=times[name] * 1e3, speed=first / times[name], peak_mib=peaks[name])
+        if name in times
+        else None
         for name in compared
     }
+
+
+def main() -> None:
+    args = parse_args()
+    compared, results = entries(args), measure(args)
 
     passes = 'forward + backward' if args.train else 'forward'
     size = 'x'.join(map(str, (args.batch, 3, *args.shape)))
     styled = any(issubclass(zoo(args).get(arch, nn.Module), UniFormer) for arch in args.arch)
     title = [*args.arch, *([args.style] if styled else []), size, passes, args.device]
     table = Table(title=', '.join(title))
-    for column in ('', 'ms', f'speed / {next(iter(results))}', 'peak MiB', 'way'):
+    first = next((name for name, result in results.items() if result is not None), '')
+    for column in ('', 'ms', f'speed / {first}', 'peak MiB', 'way'):
         table.add_column(column, justify='left' if column in ('way', '') else 'right')
     for name, result in results.items():
-        numbers = (f'{result["ms"]:.0f}', f'{result["speed"]:.2f}', f'{result["peak_mib"]:.0f}')
+        numbers = ('out of memory', '', '')
+        if result is not None:
+            numbers = (f'{result["ms"]:.0f}', f'{result["speed"]:.2f}', f'{result["peak_mib"]:.0f}')
         table.add_row(name, *numbers, WAYS.get(way := compared[name][1], way))
     Console().print(table)
     if args.json:

@@ -18,6 +18,7 @@ from torch import nn
 from uniformer_mm import cli
 from uniformer_mm.checkpoints import load_model, through_safe_reader
 from uniformer_mm.datasets.transforms.image_check import check_pixels
+from uniformer_mm.engine import fold_backbone
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 # What is wrong with the place of a result, and will be with that of the next.
@@ -54,6 +55,7 @@ def make_parser(
         parser.add_argument(
             '--save-predictions', action='store_true', help=f'also write {predictions}'
         )
+    cli.add_fast_option(parser)
     cli.add_options(parser)
     return parser
 
@@ -232,4 +234,6 @@ def load(
         cfg.visualizer.vis_backends = None  # the tools and inferencers write the pictures
     model = StrictInferencer(cfg, args.checkpoint, device=args.device, **kwargs)
     model.show_progress = False
+    if args.fast is not None:
+        fold_backbone(model.model, **args.fast)
     return model

@@ -9,7 +9,7 @@ checked before any work begins.
 from uniformer_mm.errors import UserError
 
 from .config import OptionAction, add_common_arguments, add_options, load_config, near_misses
-from .evaluation import add_dump, set_tta, set_visualization
+from .evaluation import add_dump, add_fast_option, set_fast, set_tta, set_visualization
 from .files import (
     check_data,
     check_work_dir,
@@ -38,6 +38,7 @@ __all__ = [
     'UserError',
     'add_common_arguments',
     'add_dump',
+    'add_fast_option',
     'add_options',
     'build_runner',
     'build_trained',
@@ -55,6 +56,7 @@ __all__ = [
     'resume_after_restart',
     'run_tool',
     'set_amp',
+    'set_fast',
     'set_loaders',
     'set_resume',
     'set_tta',

@@ -1,16 +1,55 @@
-"""What only a test needs: augmentation, pictures, predictions."""
+"""What only a test needs: augmentation, speed, pictures, predictions."""
 
 from __future__ import annotations
 
+import argparse
 import copy
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from uniformer_mm.engine import FAST_DTYPES
 from uniformer_mm.errors import UserError
 
 from .libraries import library_of
 from .runtime import type_name
+
+
+class _FastAction(argparse.Action):
+    """``--fast`` as the arguments of :func:`uniformer_mm.engine.fold_backbone`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Sequence[str],
+        option_string: str | None = None,
+    ) -> None:
+        dtypes = sorted({*values} & {*FAST_DTYPES})
+        if len(dtypes) > 1:
+            parser.error(f'{option_string}: {" and ".join(dtypes)} exclude each other')
+        setattr(namespace, self.dest, dict(compile='compile' in values, dtype=(*dtypes, None)[0]))
+
+
+def add_fast_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--fast``."""
+    parser.add_argument(
+        '--fast',
+        nargs='*',
+        action=_FastAction,
+        choices=['compile', *FAST_DTYPES],
+        help='run the backbone folded, with the same results up to rounding; on request also '
+        'compiled, and in bfloat16 or float16',
+    )
+
+
+def set_fast(cfg: Config, fast: dict[str, Any] | None) -> None:
+    """Let the test fold the backbone, if ``--fast`` asks for it."""
+    if fast is not None:
+        hook = ConfigDict(type='uniformer_mm.FastInferenceHook', **fast)
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
 def set_tta(cfg: Config) -> None:

@@ -1,9 +1,11 @@
 from .distributed import CPUDistributedDataParallel
 from .hooks import (
+    FAST_DTYPES,
     BatchCountHook,
     CheckpointGuardHook,
     ClassCheckHook,
     EpochSeedHook,
+    FastInferenceHook,
     FiniteLossHook,
     ImageCheckHook,
     IterSyncBuffersHook,
@@ -15,17 +17,20 @@ from .hooks import (
     VideoDataHook,
     WorkDirLockHook,
     check_batch_count,
+    fold_backbone,
 )
 from .loops import ResumableIterBasedTrainLoop
 from .schedules import EpochCosineLR, WarmupCosineLR
 
 __all__ = [
+    'FAST_DTYPES',
     'BatchCountHook',
     'CPUDistributedDataParallel',
     'CheckpointGuardHook',
     'ClassCheckHook',
     'EpochCosineLR',
     'EpochSeedHook',
+    'FastInferenceHook',
     'FiniteLossHook',
     'ImageCheckHook',
     'IterSyncBuffersHook',
@@ -39,4 +44,5 @@ __all__ = [
     'WarmupCosineLR',
     'WorkDirLockHook',
     'check_batch_count',
+    'fold_backbone',
 ]

@@ -3,6 +3,7 @@ from .checkpoint_guard import CheckpointGuardHook
 from .checkpoints import SafeCheckpointHook
 from .class_check import ClassCheckHook
 from .epoch_seed import EpochSeedHook
+from .fast_inference import FAST_DTYPES, FastInferenceHook, fold_backbone
 from .finite_loss import FiniteLossHook
 from .image_check import ImageCheckHook
 from .label_check import LabelCheckHook
@@ -13,10 +14,12 @@ from .video_data import VideoDataHook
 from .work_dir import WorkDirLockHook
 
 __all__ = [
+    'FAST_DTYPES',
     'BatchCountHook',
     'CheckpointGuardHook',
     'ClassCheckHook',
     'EpochSeedHook',
+    'FastInferenceHook',
     'FiniteLossHook',
     'ImageCheckHook',
     'IterSyncBuffersHook',
@@ -28,4 +31,5 @@ __all__ = [
     'VideoDataHook',
     'WorkDirLockHook',
     'check_batch_count',
+    'fold_backbone',
 ]

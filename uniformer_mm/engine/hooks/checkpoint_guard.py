@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
-from torch import nn
 
 from uniformer_mm.checkpoints import (
     CLASS_ORDERS,
@@ -27,6 +25,8 @@ from uniformer_mm.checkpoints.training_state import (
     clean_message_hub,
 )
 from uniformer_mm.registry import HOOKS
+
+from .models import unwrap
 
 
 @HOOKS.register_module()
@@ -81,7 +81,7 @@ class CheckpointGuardHook(Hook):
                 'There are two CheckpointGuardHooks, which may disagree: change '
                 'default_hooks.checkpoint_guard instead of adding one to custom_hooks.'
             )
-        model = self._unwrap(runner.model)
+        model = unwrap(runner.model)
         init_cfg = getattr(model, 'init_cfg', None)
         cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
         if hasattr(getattr(model, 'backbone', None), 'head_dim') and any(
@@ -112,7 +112,7 @@ class CheckpointGuardHook(Hook):
         if runner._resume and isinstance(checkpoint, dict):
             self._check_training(runner, checkpoint, source)
         load_model(
-            self._unwrap(runner.model),
+            unwrap(runner.model),
             checkpoint,
             source,
             allow_new_head=self.allow_new_head and not runner._resume,
@@ -132,7 +132,7 @@ class CheckpointGuardHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """State what no tensor shape shows."""
-        backbone = getattr(self._unwrap(runner.model), 'backbone', None)
+        backbone = getattr(unwrap(runner.model), 'backbone', None)
         if hasattr(backbone, 'head_dim'):
             checkpoint['meta']['head_dim'] = backbone.head_dim
 
@@ -168,9 +168,3 @@ class CheckpointGuardHook(Hook):
             built = isinstance(runner, Runner) and not isinstance(runner.optim_wrapper, dict)
             if built and own is not None:
                 check(checkpoint[entry], own, source)
-
-    @staticmethod
-    def _unwrap(model: nn.Module) -> nn.Module:
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
-        return model

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from uniformer_mm.errors import UserError
 from uniformer_mm.registry import HOOKS
 
 from .datasets import datasets_of
+from .models import unwrap
 
 
 @HOOKS.register_module()
@@ -30,7 +30,7 @@ class LabelCheckHook(Hook):
         Raises:
             UserError: Names the file of the first wrong label, and the number of classes.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrap(runner.model)
         num_classes = getattr(getattr(model, 'head', None), 'num_classes', None)
         if num_classes is None:
             return

@@ -7,7 +7,6 @@ from typing import Any
 
 import mmengine.dist as dist
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from uniformer_mm.arguments import NATURAL, check
@@ -15,6 +14,7 @@ from uniformer_mm.errors import UserError
 from uniformer_mm.registry import HOOKS
 
 from .datasets import datasets_of
+from .models import unwrap
 
 
 @HOOKS.register_module()
@@ -39,7 +39,7 @@ class VideoDataHook(Hook):
         Raises:
             UserError: Names the list file, the first wrong label and the number of classes.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrap(runner.model)
         num_classes = getattr(getattr(model, 'cls_head', None), 'num_classes', None)
         for dataset in datasets_of(runner):
             if num_classes is not None and hasattr(dataset, 'multi_class'):
