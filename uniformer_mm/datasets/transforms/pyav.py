@@ -28,7 +28,8 @@ class _Video(NamedTuple):
     def from_key_frames(self, chosen: Collection[int]) -> Iterator[tuple[int, VideoFrame]]:
         """Numbers and frames, each from the key frame before it.
 
-        Nothing where times do not number the frames, and not all where a key frame is none.
+        Nothing where times do not number the frames, and not all where a key frame is none, or
+        where frames are damaged.
         """
         from av.error import InvalidDataError
 
@@ -52,8 +53,14 @@ class _Video(NamedTuple):
             runs.setdefault(start, {})[shown[number]] = number
         for start, numbers in runs.items():
             last = max(places[time] for time in numbers)
+            begun = False
             try:
                 for frame in self._decode(packets[start : last + 1], numbers):
+                    if frame.pts < packets[start].pts:  # may need what is before the key frame
+                        continue
+                    begun |= frame.key_frame and frame.pts == packets[start].pts
+                    if not begun or frame.is_corrupt:
+                        return
                     if frame.pts in numbers:
                         yield numbers[frame.pts], frame
             except InvalidDataError:  # from_start() tells whether the video is damaged
@@ -138,9 +145,10 @@ class PyAVDecode(BaseTransform):
     Only what the chosen frames need is decoded: from the last key frame that is not shown after a
     chosen frame up to that frame, and of H.264 without the frames that no other refers to. The
     times of the packets number the frames then. Where they cannot, because a packet has no time,
-    two have the same, or the video does not begin with its first frame, where a packet is not one
-    frame (codecs other than H.264, HEVC, VP9 and AV1), and where a chosen frame does not come from
-    its key frame, all frames from the first on are decoded and counted. The frames are the same.
+    two have the same, or the video does not begin with its first frame, where a packet may not be
+    one frame (codecs other than H.264, HEVC, VP9 and AV1), and where a frame is damaged or does not
+    come from its key frame, all frames from the first on are decoded and counted. The frames are
+    the same.
 
     Required keys: ``video_reader``, ``frame_inds``. Added keys, as by mmaction2's decoders:
     ``imgs``, a list of (H, W, 3) uint8 RGB frames, ``original_shape`` and ``img_shape`` (height,
