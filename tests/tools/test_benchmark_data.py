@@ -13,7 +13,7 @@ def test_each_step_is_timed_beside_the_stock_one(run_tool, repo_root, tmp_path) 
         data_root='', ann_file=f'{tmp_path}/list.txt', data_prefix=dict(video=f'{tmp_path}')
     )
     config.write_text(
-        f'_base_ = [{str(base)!r}]\ndefault_scope = "mmaction"\n'
+        f'_base_ = [{str(base)!r}]\ndefault_scope = "mmaction"\nmodel = dict(type="Recognizer3D")\n'
         f'train_dataloader = dict(dataset={files!r})\n'
     )
     output = tmp_path / 'results.json'

@@ -61,7 +61,7 @@ def stock(node: object) -> object:
             key: STOCK.get(value, value) if key == 'type' else stock(value)
             for key, value in node.items()
         }
-    return [stock(item) for item in node] if isinstance(node, list | tuple) else node
+    return type(node)(map(stock, node)) if isinstance(node, list | tuple) else node
 
 
 def run(steps: dict[str, object], infos: list[dict], seed: int) -> dict[str, float]:
