@@ -82,7 +82,11 @@ MODELS = LazyRegistry(
 TRANSFORMS = LazyRegistry(
     ROOT_TRANSFORMS,
     'datasets',
+    AutoContrast='datasets.transforms.fast_images',
+    ContiguousFlip='datasets.transforms.fast_images',
+    Equalize='datasets.transforms.fast_images',
     LoadTokenLabel='datasets.transforms.token_labels',
+    TableRandAugment='datasets.transforms.fast_images',
     TokenLabelFlip='datasets.transforms.token_labels',
     TokenLabelRandAugment='datasets.transforms.token_labels',
     TokenLabelRandomResizedCrop='datasets.transforms.token_labels',

@@ -121,8 +121,7 @@ class _ReadErrors:
         return data
 
     def augment(self, data: dict) -> dict:
-        """Run the rest of the pipeline on frames of its own."""
-        data = {**data, 'imgs': [frame.copy() for frame in data['imgs']]}
+        """Run the rest of the pipeline, which may write into the frames."""
         for transform in self._augmentation:
             data = transform(data)
         return data
@@ -151,7 +150,13 @@ class _RepeatAug(_ReadErrors):
 
     def prepare_data(self, index: int) -> list[dict] | None:
         data = self.read(index)
-        return None if data is None else [self.augment(data) for _ in range(self.num_repeats)]
+        if data is None:
+            return None
+        copies = [
+            {**data, 'imgs': [frame.copy() for frame in data['imgs']]}
+            for _ in range(self.num_repeats - 1)
+        ]
+        return [self.augment(sample) for sample in (*copies, data)]
 
 
 @DATASETS.register_module()

@@ -8,10 +8,10 @@ bgr_std = [57.375, 57.12, 58.395]
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='uniformer_mm.ContiguousFlip', prob=0.5, direction='horizontal'),
     # The same 15 operations, levels and chances as timm's rand-m9-mstd0.5-inc1.
     dict(
-        type='RandAugment',
+        type='uniformer_mm.TableRandAugment',
         policies='timm_increasing',
         num_policies=2,
         total_level=10,

@@ -8,7 +8,7 @@ border = dict(pad_val=[104, 116, 124], interpolation='bicubic')
 
 
 def auto_contrast(prob):
-    return dict(type='AutoContrast', prob=prob)
+    return dict(type='uniformer_mm.AutoContrast', prob=prob)
 
 
 def color(prob, factor):
@@ -17,7 +17,7 @@ def color(prob, factor):
 
 
 def equalize(prob):
-    return dict(type='Equalize', prob=prob)
+    return dict(type='uniformer_mm.Equalize', prob=prob)
 
 
 def invert(prob):

@@ -88,17 +88,21 @@ def draw_clip(direction: tuple[int, int], length: int, sketch: Sketch) -> np.nda
 
 
 def write_video(
-    path: Path, frames: np.ndarray, times: list[int] | None = None, codec: str = 'libx264'
+    path: Path,
+    frames: np.ndarray,
+    times: list[int] | None = None,
+    codec: str = 'libx264',
+    **options: str,
 ) -> Path:
     """Write (N, H, W, 3) uint8 RGB frames in high quality, H.264 by default; ``times``, in units of
-    1 / ``RATE``, default to 0, 1, 2..."""
+    1 / ``RATE``, default to 0, 1, 2...; ``options`` are those of the codec."""
     import av  # which the other data sets do without
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), 'w') as container:
         # A constant quantizer: with rate control, files of the same seed differ now and then.
-        options = dict(qp='16', preset='veryfast')
-        stream = container.add_stream(codec, rate=RATE, options=options)
+        quality = dict(qp='16', preset='veryfast')
+        stream = container.add_stream(codec, rate=RATE, options=quality | options)
         stream.thread_count = 1
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = 'yuv420p'
