@@ -51,7 +51,7 @@ demo-all: full ## all demos, and one page with their pictures
 $(DEMOS):
 	@"$(PY)" tools/demo/run.py $(@:demo-%=%)
 
-PYTEST = OMP_NUM_THREADS=1 "$(PY)" -m pytest -q --numprocesses 2 --dist loadfile
+PYTEST = OMP_NUM_THREADS=1 "$(PY)" -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
 test: lint ## run ruff and all tests, in two processes
 	$(PYTEST)
 

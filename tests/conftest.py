@@ -95,6 +95,12 @@ def run_main(monkeypatch, repo_root) -> Callable[..., object]:
     return run
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let no long file come last, where it would leave one of two processes idle."""
+    folders = ('tests/tools/', 'tests/configs/')
+    items.sort(key=lambda item: [folder not in item.nodeid for folder in folders])
+
+
 @pytest.fixture(autouse=True, scope='module')
 def imports_are_no_garbage() -> None:
     """MMEngine collects garbage for each data set: not among a million objects of the libraries."""

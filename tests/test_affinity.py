@@ -27,7 +27,7 @@ def test_global_shares_mix_the_values_as_the_block_does(clip: bool, window: int)
     backbone = (UniFormer3D if clip else UniFormer)('mini', **style).eval()
     inputs = torch.randn(1, 3, *([4] if clip else []), 96, 160)
     block, seen = backbone.blocks3[0], {}
-    block.norm1.register_forward_hook(lambda m, args, out: seen.update(tokens=out))
+    block.norm1.register_forward_hook(lambda m, args, out: seen.update(tokens=out.flatten(1, -2)))
     block.attn.proj.register_forward_pre_hook(lambda m, args: seen.update(mixed=args[0]))
     place = (0.9,) * backbone.ndim
     shares, token = token_affinity(backbone, inputs, 2, 0, place)

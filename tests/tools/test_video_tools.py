@@ -83,7 +83,7 @@ def test_the_config_says_how_official_classes_are_numbered(order) -> None:
     numbers = torch.arange(float(num_classes))
     state = UniFormer3D(arch).state_dict()
     state |= {'head.weight': torch.zeros(num_classes, 32), 'head.bias': numbers}
-    args = SimpleNamespace(checkpoint='some.pyth', device='cpu')
+    args = SimpleNamespace(checkpoint='some.pyth', device='cpu', fast=None)
     hooks = dict(checkpoint_guard=dict(class_order=order))
     cfg = Config(dict(default_hooks=hooks, model=dict(backbone={})))
     common.load(Loader, cfg, args)

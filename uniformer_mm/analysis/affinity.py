@@ -87,11 +87,12 @@ def _attention(block: GlobalBlock, tokens: Tensor, chosen: Tensor) -> Tensor:
 
     Args:
         block: The block.
-        tokens: What its attention gets, (windows, N, C).
+        tokens: What its attention gets, (B, \\*S, C) or (windows, N, C).
         chosen: A map (\\*S), 1 at the token.
     """
     size, side = chosen.shape, block.window_size
     window = (*size[:-2], side, side) if side else size
+    tokens = tokens.flatten(1, -2)  # (B, *S, C) -> (B, N, C)
     # Numbers of the map's tokens, from 1, in their windows; 0 is padding: (windows, N).
     numbers = torch.arange(1, chosen.numel() + 1, device=tokens.device).reshape(1, *size, 1)
     numbers = window_partition(numbers, window)[..., 0]

@@ -15,7 +15,7 @@ train_pipeline = [
         interpolation='bicubic',
     ),
     dict(
-        type='RandAugment',
+        type='uniformer_mm.TableRandAugment',
         policies='timm_increasing',
         num_policies=1,
         total_level=10,
