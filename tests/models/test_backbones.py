@@ -122,6 +122,20 @@ def test_fold_for_inference(network, kwargs) -> None:
         folded.train()
 
 
+@pytest.mark.parametrize('network', [UniFormer, UniFormerLight3D, DualFormer])
+@torch.no_grad()
+def test_fold_in_another_type(network) -> None:
+    """Inputs and maps keep theirs."""
+    model = mini(network).eval()
+    x = torch.randn(SHAPES[model.ndim])
+    given = x.clone()
+    outs = run(model.fold_for_inference(dtype=torch.float64), x)
+    assert {out.dtype for out in outs} == {torch.float32} and torch.equal(x, given)
+    same(outs, tuple(out.float() for out in run(model.double(), x.double())), 1e-6)
+    with pytest.raises(ValueError, match='floating-point'):
+        model.fold_for_inference(dtype=torch.int8)
+
+
 @pytest.mark.parametrize(
     ('network', 'options'),
     [(network, {}) for network in (*PLAIN, UniFormerLight, UniFormerLight3D, DualFormer)]
