@@ -51,8 +51,8 @@ demo-all: full ## all demos, and one page with their pictures
 $(DEMOS):
 	@"$(PY)" tools/demo/run.py $(@:demo-%=%)
 
-PYTEST = OMP_NUM_THREADS=1 "$(PY)" -m pytest -q --numprocesses 3 --dist loadfile --no-loadscope-reorder
-test: lint ## run ruff and all tests, in three processes: they often wait for the tools they start
+PYTEST = OMP_NUM_THREADS=1 "$(PY)" -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: lint ## run ruff and all tests, in two processes
 	$(PYTEST)
 
 test-fast: full ## run the tests that are not marked slow

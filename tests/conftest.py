@@ -97,7 +97,7 @@ def run_main(monkeypatch, repo_root) -> Callable[..., object]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let no long file come last, where it would leave the other processes idle."""
-    folders = ('tests/tools/', 'tests/configs/')
+    folders = ('tests/tools/', 'tests/configs/', 'tests/models/')
     items.sort(key=lambda item: [folder not in item.nodeid for folder in folders])
 
 
