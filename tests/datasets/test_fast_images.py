@@ -2,16 +2,8 @@
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmengine.registry import TRANSFORMS, DefaultScope
-
-STOCK = dict(
-    policies='timm_increasing',
-    num_policies=2,
-    total_level=10,
-    magnitude_level=9,
-    magnitude_std=0.5,
-    hparams=dict(pad_val=[104, 116, 124], interpolation='bicubic'),
-)
 
 
 @pytest.fixture(autouse=True)
@@ -46,14 +38,20 @@ def test_values_are_mapped_alike(name) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_flip_and_rand_augment_draw_and_give_the_same() -> None:
+def test_flip_and_rand_augment_draw_and_give_the_same(repo_root) -> None:
     flip = dict(prob=0.5, direction=['horizontal', 'vertical'])
+    recipe = repo_root / 'configs/_base_/datasets/imagenet_bs128_uniformer_224.py'
+    (augment,) = (
+        step
+        for step in Config.fromfile(recipe).train_pipeline
+        if step.type == 'uniformer_mm.TableRandAugment'
+    )
     for seed in range(25):
         image = images()[0]
         ours = [
             dict(type='uniformer_mm.ContiguousFlip', **flip),
-            dict(type='uniformer_mm.TableRandAugment', **STOCK),
+            augment,
         ]
-        theirs = [dict(type='RandomFlip', **flip), dict(type='RandAugment', **STOCK)]
+        theirs = [dict(type='RandomFlip', **flip), augment | dict(type='RandAugment')]
         np.testing.assert_array_equal(run(ours, image, seed), run(theirs, image, seed))
         assert run(ours[:1], image, seed).flags.c_contiguous

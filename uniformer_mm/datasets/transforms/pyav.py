@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from av import Packet, VideoCodecContext, VideoFrame
 
 # Codecs that show one frame a packet and decode from a key frame without what is before it.
-FRAME_A_PACKET = ('h264', 'hevc', 'vp9', 'av1')
+FRAME_A_PACKET = ('h264', 'hevc', 'vp9')
 
 
 class _Video(NamedTuple):
@@ -146,7 +146,7 @@ class PyAVDecode(BaseTransform):
     chosen frame up to that frame, and of H.264 without the frames that no other refers to. The
     times of the packets number the frames then. Where they cannot, because a packet has no time,
     two have the same, or the video does not begin with its first frame, where a packet may not be
-    one frame (codecs other than H.264, HEVC, VP9 and AV1), and where a frame is damaged or does not
+    one frame (codecs other than H.264, HEVC and VP9), and where a frame is damaged or does not
     come from its key frame, all frames from the first on are decoded and counted. The frames are
     the same.
 
