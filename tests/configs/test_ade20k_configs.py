@@ -1,5 +1,6 @@
 """What the ADE20K configs build, and that they train and test; what they say is a recipe."""
 
+import copy
 import math
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_a_row_of_windows_of_32_is_a_test_of_the_global_model(path) -> None:
     assert row['model']['backbone'].pop('eval_window_size') == 32
     assert row == trained.to_dict()
 
-    model = built_model(path).backbone
+    model = copy.deepcopy(built_model(path).backbone)
     depth = len(model.blocks3)
     windows = {'window': [32] * depth, 'hybrid': [32, 32, 32, 0] * (depth // 4)}[style]
     for mode, expected in ((True, [0] * depth), (False, windows)):
