@@ -86,7 +86,8 @@ def _misfits(entry: dict, length: int) -> Iterator[str]:
     late = [step for step in entry.get('milestones', ()) if step >= length]
     if late:
         share = length / (end or max(late) / 0.9)
-        fitting = sorted({max(round(step * share), 1) for step in entry['milestones']})
+        steps = (min(round(step * share), length - 1) for step in entry['milestones'])
+        fitting = sorted({max(step, 1) for step in steps})
         yield f'milestones={list(entry["milestones"])}, for example {fitting}'
 
 
