@@ -61,7 +61,7 @@ def test_no_false_alarm(path: Path) -> None:
         (
             'coco_det/mask-rcnn_uniformer-s-h14_fpn_amp-1x_coco',
             {'train_cfg.max_epochs': 6},
-            [r'1.end=12, for example 6; .*.1.milestones=\[8, 11\], .* \[4, 6\]. .*\(a list is'],
+            [r'1.end=12, for example 6; .*.1.milestones=\[8, 11\], .* \[4, 5\]. .*\(a list is'],
         ),
         (
             'ade20k/uniformer-s-g_fpn_8xb4-80k_ade20k-512x512',

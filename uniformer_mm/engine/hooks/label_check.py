@@ -59,8 +59,8 @@ class LabelCheckHook(Hook):
             if split == 'train' and unused and not self.allow_unused:
                 raise UserError(
                     f'The labels to train on end at {highest}, and model.{key}.num_classes='
-                    f'{num_classes}: set it, and the other num_classes of the config, to the number of '
-                    f'your classes, {highest + 1}. To train on a part of the classes, set '
+                    f'{num_classes}: set it, and the other num_classes of the config, to the number '
+                    f'of your classes, {highest + 1}. To train on a part of the classes, set '
                     'default_hooks.check_labels.allow_unused=True.'
                 )
             for metric in getattr(getattr(loop, 'evaluator', None), 'metrics', ()):
