@@ -17,10 +17,14 @@ default_hooks = dict(
     visualization=dict(type='SegVisualizationHook'),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
     sync_buffers=dict(type='uniformer_mm.IterSyncBuffersHook'),
+    # The classes of data, label maps and heads agree, or nothing starts.
+    check_heads=dict(type='uniformer_mm.HeadCheckHook'),
     # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
     finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
+    # A schedule and a learning rate that a change of length or batch left behind are named.
+    check_recipe=dict(type='uniformer_mm.RecipeCheckHook'),
     # Damaged images are named, enormous ones refused.
     check_images=dict(type='uniformer_mm.ImageCheckHook'),
     # There is something to train, in a work dir of its own; a signal ends it with a checkpoint.

@@ -9,12 +9,17 @@ default_hooks = dict(
         max_keep_ckpts=3,
         save_best='acc/top1',
     ),
-    # Labels agree with the head, or nothing starts; videos that cannot be read are counted.
+    # Classes of labels, blending and head agree, or nothing starts.
+    check_heads=dict(type='uniformer_mm.HeadCheckHook'),
+    check_labels=dict(type='uniformer_mm.LabelCheckHook'),
+    # Videos that cannot be read are counted.
     video_data=dict(type='uniformer_mm.VideoDataHook'),
     # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
     finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
+    # A schedule and a learning rate that a change of length or batch left behind are named.
+    check_recipe=dict(type='uniformer_mm.RecipeCheckHook'),
     # There is something to train, in a work dir of its own; a signal ends it with a checkpoint.
     batch_count=dict(type='uniformer_mm.BatchCountHook'),
     work_dir_lock=dict(type='uniformer_mm.WorkDirLockHook'),
