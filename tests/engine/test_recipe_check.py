@@ -78,6 +78,11 @@ def test_no_false_alarm(path: Path) -> None:
             {'train_dataloader.batch_size': 4, 'auto_scale_lr.enable': True},
             [],
         ),
+        (
+            'imagenet/uniformer-small_8xb128_in1k',
+            {'train_dataloader.batch_size': 4, 'optim_wrapper.accumulative_counts': 32},
+            [],
+        ),
     ],
 )
 def test_what_was_left_behind(name: str, options: dict, said: list[str]) -> None:

@@ -27,7 +27,7 @@ class WarmupEMAHook(EMAHook):
     the steps done so far, until that is the span: step t has the momentum
     ``max(momentum, 10 / (10 + t))``. A longer run has the given momentum from its first step on.
 
-    Where both weights are validated and the average is far behind, the log says so.
+    Where both weights are validated and the average is far behind, the log says so once.
 
     Args:
         momentum (float): Share of the new weights in the average. Defaults to 0.0002.
@@ -36,6 +36,7 @@ class WarmupEMAHook(EMAHook):
 
     def __init__(self, momentum: float = 0.0002, **kwargs: Any) -> None:
         super().__init__(momentum=momentum, **kwargs)
+        self._warned = False
 
     def before_run(self, runner: Runner) -> None:
         """Choose the average by the length of the run."""
@@ -47,11 +48,12 @@ class WarmupEMAHook(EMAHook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Validate the plain weights too, and compare."""
         super().after_val_epoch(runner, metrics)
-        if not (self.evaluate_on_ema and self.evaluate_on_origin):
+        if self._warned or not (self.evaluate_on_ema and self.evaluate_on_origin):
             return
         for name, averaged in (metrics or {}).items():
             plain = runner.message_hub.get_scalar(f'val/{name}_origin').current()
             if plain - averaged > FAR_APART:
+                self._warned = True
                 runner.logger.warning(
                     f'{name} is {averaged:.1f} with the averaged weights, which are saved and '
                     f'tested, and {plain:.1f} with the plain ones: the average is far behind. '

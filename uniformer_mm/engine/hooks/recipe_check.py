@@ -96,9 +96,12 @@ def batch_warning(runner: Runner) -> str | None:
     scaling = runner.cfg.get('auto_scale_lr') or {}
     expected = scaling.get('base_batch_size')
     per_process = (runner.cfg.get('train_dataloader') or {}).get('batch_size')
-    rate = (runner.cfg.get('optim_wrapper') or {}).get('optimizer', {}).get('lr')
+    wrapper = runner.cfg.get('optim_wrapper') or {}
+    rate = wrapper.get('optimizer', {}).get('lr')
     if scaling.get('enable') or not (expected and per_process and rate):
         return None
+    if wrapper.get('accumulative_counts', 1) > 1:
+        return None  # --auto-scale-lr does not count the batches of a step, so it would mislead
     size = per_process * runner.world_size
     if expected / _OTHER_BATCH < size < expected * _OTHER_BATCH:
         return None
