@@ -104,9 +104,7 @@ DATASETS = LazyRegistry(
     TokenLabelDataset='datasets.token_labels',
     TokenLabelImageNet='datasets.token_labels',
 )
-HOOKS = LazyRegistry(
-    ROOT_HOOKS, 'engine', ClsVisualizationHook='engine.hooks.cls_visualization'
-)
+HOOKS = LazyRegistry(ROOT_HOOKS, 'engine', ClsVisualizationHook='engine.hooks.cls_visualization')
 LOOPS = LazyRegistry(ROOT_LOOPS, 'engine')
 METRICS = LazyRegistry(
     ROOT_METRICS,
