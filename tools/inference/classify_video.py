@@ -1,6 +1,7 @@
 """Classify a video, or every video of a folder, and draw its frames with the likeliest classes.
 
 mmaction2's inferencer does the work, with the clips of the config's test and its center crop.
+Pictures go to DIR/vis.
 
 Examples:
     python tools/inference/classify_video.py CONFIG CHECKPOINT dance.mp4 --classes label_map.txt
@@ -18,7 +19,6 @@ import common
 import matplotlib.pyplot as plt
 import mmengine
 import numpy as np
-from rich.progress import Progress
 
 import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
@@ -83,7 +83,7 @@ def main() -> None:
     meta = getattr(inferencer.model, 'dataset_meta', {})
     names = common.class_names(args.classes, cfg.model.cls_head.num_classes, cfg, meta)
 
-    def classify(video: Path, progress: Progress) -> str:
+    def classify(video: Path, *_: object) -> str:
         common.check_file(video)
         frames = sample_frames(inferencer, video)
         (sample,) = inferencer(str(video), return_datasamples=True)['predictions']

@@ -63,7 +63,7 @@ def make_parser(
     description: str,
     model: str,
     out_dir: str,
-    predictions: str,
+    predictions: str | None = None,
     inputs: str = 'image, video, folder of them, or camera:0',
 ) -> argparse.ArgumentParser:
     """A parser with the arguments of all such tools.
@@ -72,7 +72,7 @@ def make_parser(
         description: Help text of the tool.
         model: What the config must be of, such as ``'a detector'``.
         out_dir: Default folder of the results.
-        predictions: What ``--save-predictions`` writes.
+        predictions: What ``--save-predictions`` writes. Defaults to None, for no such option.
         inputs: What may be given as input. Defaults to what :func:`run` takes.
     """
     parser = argparse.ArgumentParser(
@@ -86,11 +86,12 @@ def make_parser(
         '--overwrite', action='store_true', help='replace results that are there already'
     )
     parser.add_argument('--device', help='e.g. cpu or cuda:1; default: a GPU if there is one')
-    parser.add_argument(
-        '--save-predictions',
-        action='store_true',
-        help=f'also write {predictions} to DIR/preds/NAME.json; of a video a list, frame by frame',
-    )
+    if predictions is not None:
+        parser.add_argument(
+            '--save-predictions',
+            action='store_true',
+            help=f'also write {predictions} to DIR/preds/NAME.json, of a video frame by frame',
+        )
     cli.add_fast_option(parser)
     cli.add_options(parser)
     return parser
@@ -113,8 +114,8 @@ def read_config(args: argparse.Namespace, scope: str | None = None) -> Config:
     return cfg
 
 
-def find_inputs(path: Path, kinds: Sequence[str]) -> list[Path]:
-    """The file itself, or what a folder has of some kinds in the order of the names.
+def find_inputs(path: Path, *kinds: str) -> list[Path]:
+    """The file itself, or what a folder has of some ``KINDS`` in the order of the names.
 
     Other entries of the folder are counted on standard error; folders in it are not entered.
 
@@ -159,7 +160,7 @@ def plan_results(args: argparse.Namespace, films: bool = True, label_maps: bool 
     if films and CAMERA.fullmatch(str(args.input)) and not args.input.exists():
         inputs = [args.input]
     else:
-        inputs = find_inputs(args.input, tuple(KINDS) if films else ('video',))
+        inputs = find_inputs(args.input, *KINDS if films else ['video'])
     results = {}
     for path in inputs:
         stem = path.stem.replace(':', '')

@@ -124,7 +124,7 @@ def set_visualization(
 
 
 def _evaluators(cfg: Config) -> list[dict]:
-    evaluators = cfg.test_evaluator
+    evaluators = cfg.get('test_evaluator') or []
     return list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
 
 
