@@ -8,6 +8,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -282,39 +283,59 @@ def write_film(
     camera = None if video.exists() else CAMERA.fullmatch(str(video))
     if camera is None:
         check_file(video)
-    capture, writer = cv2.VideoCapture(int(camera[1]) if camera else str(video)), cv2.VideoWriter()
+    capture = cv2.VideoCapture(int(camera[1]) if camera else str(video))
     fps = capture.get(cv2.CAP_PROP_FPS) or 25
     expected = 0 if camera else int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    found, shape, start, shown = [], None, time.monotonic(), 0
     frames = progress.track(read_frames(capture), expected or None, description=video.name)
-    try:
-        with write_beside(target) as unfinished:
-            try:
-                for frame in frames:
-                    picture, prediction, *_ = find(frame, video)
-                    if shape is None:
-                        codec, shape = cv2.VideoWriter.fourcc(*'mp4v'), picture.shape
-                        if not writer.open(str(unfinished), codec, fps, shape[1::-1]):
-                            raise OSError(f'{target} cannot be written as a video')
-                    if picture.shape != shape:  # the writer would leave it out without a word
-                        raise OSError(f'frame {len(found)} has another size than those before it')
+    found, count, start = [], 0, time.monotonic()
+    with write_beside(target) as unfinished, closing(Film(unfinished, fps)) as film:
+        try:
+            for count, frame in enumerate(frames, 1):
+                picture, prediction, *_ = find(frame, video)
+                # A camera does not wait: its pictures stand as long as they took.
+                film.add(picture, round((time.monotonic() - start) * fps) if camera else count)
+                if predictions:
                     found.append(prediction)
-                    # A camera does not wait: its pictures stand as long as they took.
-                    due = (time.monotonic() - start) * fps if camera else len(found)
-                    for _ in range(shown, max(shown + 1, round(due))):
-                        writer.write(picture)
-                        shown += 1
-            except KeyboardInterrupt:
-                if camera is None or shape is None:
-                    raise
-            writer.release()
-    finally:
-        capture.release()
-        writer.release()
+        except KeyboardInterrupt:
+            if camera is None or film.length == 0:
+                raise
     for file in predictions:
         mmengine.dump(found, file)
-    missing = f' of the {expected} that it announces: cut off?' if len(found) < expected else ''
-    return f'{len(found)} frames{missing}'
+    missing = f' of the {expected} that it announces: cut off?' if count < expected else ''
+    return f'{count} frames{missing}'
+
+
+class Film:
+    """An mp4 of pictures of one size.
+
+    Args:
+        file: The file to write.
+        fps: Pictures in a second.
+    """
+
+    def __init__(self, file: Path, fps: float) -> None:
+        self.file, self.fps, self.length = file, fps, 0
+        self.writer, self.shape = cv2.VideoWriter(), None
+
+    def add(self, picture: np.ndarray, until: int) -> None:
+        """Append a picture, once and then until the film is so many pictures long.
+
+        Raises:
+            OSError: If it cannot be written, or has another size than the first.
+        """
+        if self.shape is None:
+            codec, self.shape = cv2.VideoWriter.fourcc(*'mp4v'), picture.shape
+            if not self.writer.open(str(self.file), codec, self.fps, picture.shape[1::-1]):
+                raise OSError('the results cannot be written as a video')
+        if picture.shape != self.shape:  # the writer would leave it out without a word
+            raise OSError('a frame has another size than those before it')
+        for _ in range(self.length, max(self.length + 1, until)):
+            self.writer.write(picture)
+            self.length += 1
+
+    def close(self) -> None:
+        """Finish the file."""
+        self.writer.release()
 
 
 def read_frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
@@ -442,23 +463,14 @@ def class_names(
     Raises:
         UserError: If the file is missing, or has another number of names.
     """
-    if file is not None:
-        return read_names(file, num_classes)
-    with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+    if file is None:
         dataset = cfg.test_dataloader.dataset
-        known = getattr(registry.get(dataset.type), 'METAINFO', {})
-    for meta in (checkpoint_meta, dataset.get('metainfo') or {}, known):
-        if len(meta.get('classes') or ()) == num_classes:
-            return meta['classes']
-    return [f'class {number}' for number in range(num_classes)]
-
-
-def read_names(file: Path, num_classes: int) -> list[str]:
-    """Names of the classes.
-
-    Raises:
-        UserError: If the file is missing, or has another number of names.
-    """
+        with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+            known = getattr(registry.get(dataset.type), 'METAINFO', {})
+        for meta in (checkpoint_meta, dataset.get('metainfo') or {}, known):
+            if len(meta.get('classes') or ()) == num_classes:
+                return meta['classes']
+        return [f'class {number}' for number in range(num_classes)]
     if not file.is_file():
         raise cli.UserError(f'There is no file {file}.')
     try:
