@@ -181,23 +181,25 @@ def test_videos_become_films_and_lists(tool, walk, capsys, monkeypatch) -> None:
 
 @pytest.mark.parametrize('tool', ['classify'], indirect=True)
 def test_a_camera_is_filmed_until_ctrl_c(tool, walk, monkeypatch) -> None:
-    class Camera(cv2.VideoCapture):
+    film, numbers = cv2.VideoCapture(str(walk)), []
+
+    class Camera:
         """Its fourth frame is not waited for."""
 
         def __init__(self, number: int) -> None:
-            assert number == 2
-            super().__init__(str(walk))
-            self.left = 3
+            numbers.append(number)
+            self.left, self.get = 3, film.get
 
         def read(self) -> tuple[bool, np.ndarray]:
             if self.left == 0:
                 raise KeyboardInterrupt
             self.left -= 1
-            return super().read()
+            return film.read()
 
     with monkeypatch.context() as patch:
         patch.setattr(cv2, 'VideoCapture', Camera)
         assert tool('--out-dir', 'out', '--save-predictions', inputs='camera:2') == 0
+    assert numbers == [2]
     assert len(json.loads(Path('out/preds/camera2.json').read_text())) == 3
     assert len(read_film('out/vis/camera2.mp4')) >= 3, 'in real time'
 
