@@ -70,6 +70,7 @@ class LazyRegistry(Registry):
 MODELS = LazyRegistry(
     ROOT_MODELS,
     'models',
+    BoxTTAModel='models.box_tta',
     Float32I3DHead='models.heads.float32',
     Float32RoIExtractor='models.roi_extractors',
     LightClsHead='models.heads.light',
@@ -103,7 +104,12 @@ DATASETS = LazyRegistry(
     TokenLabelDataset='datasets.token_labels',
     TokenLabelImageNet='datasets.token_labels',
 )
-HOOKS = LazyRegistry(ROOT_HOOKS, 'engine', WarmupEMAHook='engine.hooks.averaging')
+HOOKS = LazyRegistry(
+    ROOT_HOOKS,
+    'engine',
+    ClsVisualizationHook='engine.hooks.cls_visualization',
+    WarmupEMAHook='engine.hooks.averaging',
+)
 LOOPS = LazyRegistry(ROOT_LOOPS, 'engine')
 METRICS = LazyRegistry(
     ROOT_METRICS,

@@ -114,10 +114,11 @@ def test_views_are_averaged(views, recognizer, mini_data) -> None:
         normalize = model.data_preprocessor
         clips = (batch['inputs'][0] - normalize.mean) / normalize.std
         scores = torch.cat([model.cls_head(model.backbone(clip[None])) for clip in clips])
+    shares = scores.mean(0).softmax(0)
     if model.cls_head.average_clips == 'prob':
-        scores = scores.softmax(1)
-    torch.testing.assert_close(sample.pred_score, scores.mean(0), rtol=1e-4, atol=1e-4)
-    assert sample.pred_label == scores.sum(0).argmax()
+        shares = scores.softmax(1).mean(0)
+    torch.testing.assert_close(sample.pred_score, shares, rtol=1e-4, atol=1e-4)
+    assert sample.pred_label == shares.argmax()
 
 
 def test_mmactions_inferencer(recognizer, mini_data) -> None:
@@ -136,4 +137,5 @@ def test_mmactions_inferencer(recognizer, mini_data) -> None:
     result = inferencer(str(root / 'videos_val/0002.mp4'))['predictions'][0]
     (scores,) = result['rec_scores']
     assert scores == pytest.approx(expected.pred_score.tolist(), abs=1e-4)
+    assert sum(scores) == pytest.approx(1, abs=1e-4), 'probabilities'
     assert result['rec_labels'] == [[int(expected.pred_label)]]

@@ -175,4 +175,4 @@ def test_clip_head() -> None:
     torch.testing.assert_close(losses['loss_map'], soft_cross_entropy(pooled, target) / 2)
     torch.testing.assert_close(losses['loss_token'], soft_cross_entropy(of_token, target) / 2)
     (prediction,) = head.predict(pair, [ActionDataSample()])
-    torch.testing.assert_close(prediction.pred_score, pooled.mean(0))
+    torch.testing.assert_close(prediction.pred_score, pooled.mean(0).softmax(0))

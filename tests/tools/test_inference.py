@@ -1,14 +1,24 @@
 """What tools/inference/*.py have in common: a folder in, results out, and what can go wrong."""
 
+import json
 import shutil
+import sys
 from pathlib import Path
 
+import av
+import common
+import cv2
 import make_mini
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_sample_image
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/mini'
 # The library, the config, and an option that makes it another model.
 TOOLS = {
+    'classify': ('mmpretrain', 'uniformer-mini_1xb32_digits', 'model.head.num_classes=5'),
     'detect': (
         'mmdet',
         'mask-rcnn_uniformer-mini-h_fpn_coco-digits',
@@ -69,8 +79,7 @@ def test_a_folder(tool, capsys) -> None:
     first.write_bytes(b'')
     second.write_bytes(second.read_bytes()[:60])
     message = tool('--out-dir', 'out2', '--overwrite', '--fast')
-    kind = dict(classify_video='videos', segment='inputs').get(tool.name, 'images')
-    assert f'2 of 3 {kind} were skipped' in message
+    assert '2 of 3 inputs were skipped' in message
     assert f'{first}: ' in message and f'{second}: ' in message
     assert results('out2') == [f'z{first.suffix}{suffix}'], 'the others are done'
 
@@ -113,14 +122,101 @@ def test_other_networks(tool) -> None:
 def test_errors(tool) -> None:
     Path('empty').mkdir()
     (file, *_) = sorted(Path('images').iterdir())
-    other = CONFIGS / 'uniformer-mini_1xb32_digits.py'
+    other = next(name for library, name, _ in TOOLS.values() if library != tool.library)
+    Path('notes.txt').write_text('neither picture nor film')
     for message, said in {
         tool(inputs='nothing.jpg'): 'or folder nothing.jpg.',
         tool(inputs='empty'): 'empty holds no ',
+        tool(inputs='notes.txt'): 'video by its name (',
         tool(weights='nothing.pth'): 'There is no checkpoint nothing.pth.',
         tool('--cfg-options', tool.other, inputs=file): 'does not fit',
-        tool(config=other, weights='a'): f'is no config for {tool.library}: its default_scope is',
+        tool(
+            config=CONFIGS / f'{other}.py', weights='a'
+        ): f'is no config for {tool.library}: its default_scope is',
     }.items():
         assert message.startswith('error: ')
         assert said in message
     assert not Path('work_dirs').exists()
+
+
+@pytest.fixture
+def walk() -> Path:
+    """A film of a photograph that passes by: 5 frames of 96 x 64, 10 in a second."""
+    photograph = Image.fromarray(load_sample_image('china.jpg')).resize((128, 85))
+    with av.open('walk.mp4', 'w') as container:
+        stream = container.add_stream('libx264', rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, 'yuv420p'
+        for left in range(0, 30, 6):
+            frame = photograph.crop((left, 0, left + 96, 64))
+            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
+        container.mux(stream.encode())
+    return Path('walk.mp4')
+
+
+def read_film(path: str) -> list[np.ndarray]:
+    capture = cv2.VideoCapture(path)
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+    return list(common.read_frames(capture))
+
+
+@pytest.mark.parametrize('tool', ['classify', 'detect', 'pose'], indirect=True)
+def test_videos_become_films_and_lists(tool, walk, capsys, monkeypatch) -> None:
+    """Like the same frames as images; how far it is stands on a terminal."""
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
+    monkeypatch.setenv('TERM', 'xterm')
+    assert tool('--out-dir', 'out', '--save-predictions', inputs=walk) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == 'out/vis/walk.mp4: 5 frames'
+    assert 'walk.mp4' in said.err and '100%' in said.err
+    films, frames = read_film('out/vis/walk.mp4'), read_film(str(walk))
+    assert len(films) == len(frames) == 5
+    cv2.imwrite('last.png', frames[-1])
+    assert tool('--out-dir', 'out', '--save-predictions', inputs='last.png') == 0
+    expected = json.loads(Path('out/preds/last.json').read_text())
+    found = json.loads(Path('out/preds/walk.json').read_text())
+    assert len(found) == 5 and found[-1] == expected
+    picture = cv2.imread('out/vis/last.png')
+    assert np.abs(films[-1].astype(int) - picture).mean() < 12, 'but for the compression'
+
+
+@pytest.mark.parametrize('tool', ['classify'], indirect=True)
+def test_a_camera_is_filmed_until_ctrl_c(tool, walk, monkeypatch) -> None:
+    film, numbers = cv2.VideoCapture(str(walk)), []
+
+    class Camera:
+        """Its fourth frame is not waited for."""
+
+        def __init__(self, number: int) -> None:
+            numbers.append(number)
+            self.left, self.get = 3, film.get
+
+        def read(self) -> tuple[bool, np.ndarray]:
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            return film.read()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, 'VideoCapture', Camera)
+        assert tool('--out-dir', 'out', '--save-predictions', inputs='camera:2') == 0
+    assert numbers == [2]
+    assert len(json.loads(Path('out/preds/camera2.json').read_text())) == 3
+    assert len(read_film('out/vis/camera2.mp4')) >= 3, 'in real time'
+
+
+@pytest.mark.parametrize('tool', ['classify'], indirect=True)
+def test_names_of_classes(tool, random_weights) -> None:
+    """Of a file, of the checkpoint, or numbers."""
+
+    def classify(out: str, *args: object, **inputs: object) -> str:
+        args = ('--out-dir', out, '--save-predictions', *args)
+        assert tool(*args, inputs='images/7.jpg', **inputs) == 0
+        return json.loads(Path(f'{out}/preds/7.json').read_text())['pred_class']
+
+    number = classify('numbers').removeprefix('class ')
+    Path('names.txt').write_text('\n'.join(f'digit {i}' for i in range(10)))
+    assert classify('file', '--classes', 'names.txt') == f'digit {number}'
+    checkpoint = torch.load(random_weights(CONFIGS / 'uniformer-mini_1xb32_digits.py'))
+    checkpoint['meta'] = dict(dataset_meta=dict(classes=[f'number {i}' for i in range(10)]))
+    torch.save(checkpoint, 'trained.pth')
+    assert classify('checkpoint', weights='trained.pth') == f'number {number}'

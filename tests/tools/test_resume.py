@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_killed_run_continues_with_the_same_losses(
     run.kill(signal.SIGINT)
     stopped = run.wait(300)
     assert stopped.returncode == 130
-    assert stopped.stderr.splitlines()[-1].startswith('interrupted: go on with: python ')
+    assert stopped.stderr.splitlines()[-1].startswith(f'interrupted: go on with: {sys.executable} ')
     assert stopped.stderr.endswith(f' {asked} --resume --resume\n')
     assert run_cpu(*train, asked, '--resume').returncode == 0
     assert read_losses(asked) == expected

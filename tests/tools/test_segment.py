@@ -41,7 +41,8 @@ def test_a_folder_of_images_and_videos(checkpoint, inputs, run_main, tmp_path, c
     args = (CONFIG, checkpoint, inputs, '--out-dir', out, '--opacity', 1, '--save-predictions')
     assert run_main(TOOL, *args) == 0
     assert sorted(p.name for p in (out / 'vis').iterdir()) == ['12.png', '7.jpg', 'c.mp4']
-    assert sorted(p.name for p in (out / 'preds').iterdir()) == ['12.png', '7.png']
+    names = ['12.json', '12.png', '7.json', '7.png', 'c.json']
+    assert sorted(p.name for p in (out / 'preds').iterdir()) == names
     # At full opacity a picture is the palette at the classes.
     meta = Config.fromfile(CONFIG).digits_dataset.metainfo
     classes = np.asarray(Image.open(out / 'preds/12.png'))
@@ -52,6 +53,10 @@ def test_a_folder_of_images_and_videos(checkpoint, inputs, run_main, tmp_path, c
     assert 'c.mp4: 3 frames' in said
     largest = np.bincount(np.asarray(Image.open(out / 'preds/7.png')).ravel()).argmax()
     assert f'7.jpg: {meta.classes[largest]}' in said
+    shares = json.loads((out / 'preds/12.json').read_text())
+    for number, name in enumerate(meta.classes):
+        assert shares.get(name, 0) == pytest.approx((classes == number).mean())
+    assert len(json.loads((out / 'preds/c.json').read_text())) == 3
     video = cv2.VideoCapture(str(out / 'vis/c.mp4'))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 3
     assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(12)

@@ -5,10 +5,13 @@ import pickle
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from PIL import Image
+from tiny_runs import COLOURS
 
 NO_WORKERS = ('train_dataloader.num_workers=0', 'default_hooks.checkpoint.max_keep_ckpts=2')
 
@@ -56,6 +59,9 @@ def test_test_writes_metrics_predictions_and_pictures(trained, tiny_config, run_
     with dump.open('rb') as file:
         assert len(pickle.load(file)) == 16
     assert len(list(pictures.iterdir())) == 4
+    for label, colour in enumerate(COLOURS):  # below the text
+        picture = np.asarray(Image.open(pictures / f'{label}_0.png_0.png'))
+        assert picture[16:].mean((0, 1)) == pytest.approx(colour, abs=10)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """tools/inference/classify_video.py, with random weights."""
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,14 +44,18 @@ def test_names_and_what_is_no_video(checkpoint, data, run_main, tmp_path, capsys
         frame.sample_rate = 16000
         container.mux([*stream.encode(frame), *stream.encode()])
     args = ('tools/inference/classify_video.py', CONFIG, checkpoint, folder)
-    message = run_main(*args, '--out-dir', tmp_path / 'out', '--classes', data / 'label_map.txt')
-    assert '1 of 2 videos were skipped' in message
+    options = ('--classes', data / 'label_map.txt', '--save-predictions')
+    message = run_main(*args, '--out-dir', tmp_path / 'out', *options)
+    assert '1 of 2 inputs were skipped' in message
     assert 'a.mp4: ' in message
-    (picture,) = (tmp_path / 'out').iterdir()
+    (picture,) = (tmp_path / 'out/vis').iterdir()
     assert picture.name == 'b.mp4.png'
     assert np.asarray(Image.open(picture)).std() > 10
     (line,) = [line for line in capsys.readouterr().out.splitlines() if '.png: ' in line]
-    assert line.split(': ')[1].split()[0] in ('right', 'left', 'down', 'up')
+    found = json.loads((tmp_path / 'out/preds/b.json').read_text())
+    assert line.endswith(f'.png: {found["pred_class"]} ({found["pred_score"]:.1%})')
+    assert found['pred_class'] == ('right', 'left', 'down', 'up')[found['pred_label']]
+    assert sum(found['pred_scores']) == pytest.approx(1)
 
 
 def test_what_errors_say_in_one_line() -> None:

@@ -31,6 +31,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 REPO = Path(__file__).resolve().parents[2]
 OUT = Path('work_dirs/demo')
+# The interpreter that runs this, for commands that need no activated .venv.
+PYTHON = shlex.quote(sys.executable.removeprefix(f'{REPO}/'))
 
 
 class DemoError(RuntimeError):
@@ -58,7 +60,8 @@ class Demo:
         data: Built-in data set.
         scores: Figures that validation and test report, by the name of the metric.
         weights: Name of the trained weights.
-        next_steps: Commands worth trying; ``{config}`` and ``{weights}`` are filled in.
+        next_steps: Commands worth trying, of make or Python; ``{config}`` and ``{weights}`` are
+            filled in.
         curves: Further validation scores to draw, with their labels.
         variants: Further tests of the same checkpoint: label to ``--cfg-options``; nothing is
             expected of them.
@@ -92,7 +95,7 @@ def run(*args: object, quiet: bool = False, watch: Callable[[], None] | None = N
         DemoError: If the command fails.
     """
     command = [str(arg) for arg in args]
-    print(f'\n$ python {shlex.join(command)}', flush=True)
+    print(f'\n$ {PYTHON} {shlex.join(command)}', flush=True)
     paths = [str(REPO), *filter(None, [os.environ.get('PYTHONPATH')])]
     # Data workers take the other cores. Threads without a core of their own keep all waiting.
     threads = max(1, os.cpu_count() // 2)
@@ -113,7 +116,7 @@ def run(*args: object, quiet: bool = False, watch: Callable[[], None] | None = N
             raise
     if process.returncode != 0:
         raise DemoError(
-            f'{"".join(tail)}python {command[0]} ended with status {process.returncode}'
+            f'{"".join(tail)}{PYTHON} {command[0]} ended with status {process.returncode}'
         )
 
 
@@ -250,7 +253,8 @@ def run_demo(name: str) -> None:
     print(f'  {picture}   what it predicted, and {curve.name} how it learnt')
     print(f'  {weights}   the weights\n\nTry next')
     for step in demo.next_steps:
-        print(f'  {step.format(config=demo.config, weights=weights)}')
+        start = '' if step.startswith('make ') else f'{PYTHON} '
+        print(f'  {start}{step.format(config=demo.config, weights=weights)}')
     for key, score in demo.scores.items():
         value = summary['metrics'][key]
         if value < score.target:
@@ -288,7 +292,7 @@ def show_all(width: int = 800) -> None:
     canvas.save(OUT / 'demo.jpg', quality=75)
 
 
-TRAIN = 'python tools/train.py configs/'
+TRAIN = 'tools/train.py configs/'
 DEMOS = dict(
     cls=Demo(
         title='Classify handwritten digits on photographs',
@@ -298,7 +302,8 @@ DEMOS = dict(
         curves={'accuracy/top1_origin': 'without weight averaging'},
         weights='classifier',
         next_steps=(
-            'python tools/test.py {config} {weights} --show-dir work_dirs/demo/cls/pictures',
+            'tools/test.py {config} {weights} --show-dir work_dirs/demo/cls/pictures',
+            'tools/inference/classify.py {config} {weights} data/mini/imagenet/val/7',
             TRAIN + 'imagenet/uniformer-small_8xb128_in1k.py   # ImageNet: docs/data.md',
             'make demo-det   # the same network finds and outlines digits',
         ),
@@ -313,7 +318,7 @@ DEMOS = dict(
         },
         weights='detector',
         next_steps=(
-            'python tools/inference/detect.py {config} {weights} data/mini/coco/val2017',
+            'tools/inference/detect.py {config} {weights} data/mini/coco/val2017',
             TRAIN + 'coco_det/mask-rcnn_uniformer-s-h14_fpn_amp-1x_coco.py   # COCO',
         ),
     ),
@@ -331,8 +336,8 @@ DEMOS = dict(
         },
         weights='segmentation',
         next_steps=(
-            'python tools/inference/segment.py {config} {weights} data/mini/ade/images/validation',
-            'python tools/test.py {config} {weights} --tta   # six scales, each also mirrored',
+            'tools/inference/segment.py {config} {weights} data/mini/ade/images/validation',
+            'tools/test.py {config} {weights} --tta   # six scales, each also mirrored',
             TRAIN + 'ade20k/uniformer-s-g_upernet_8xb2-160k_ade20k-512x512.py   # ADE20K',
         ),
     ),
@@ -343,7 +348,7 @@ DEMOS = dict(
         scores={'coco/AP': Score('keypoint AP', 0.5)},
         weights='pose',
         next_steps=(
-            'python tools/inference/pose.py {config} {weights} data/mini/pose/val2017 --boxes '
+            'tools/inference/pose.py {config} {weights} data/mini/pose/val2017 --boxes '
             'data/mini/pose/person_detection_results/COCO_val2017_detections_AP_H_56_person.json',
             TRAIN + 'coco_pose/td-hm_uniformer-s-8xb128-210e_coco-256x192.py   # COCO',
         ),
@@ -365,7 +370,7 @@ DEMOS = dict(
         drawing=('--classes', 'data/mini/kinetics/label_map.txt'),
         weights='recognizer',
         next_steps=(
-            'python tools/inference/classify_video.py {config} {weights} '
+            'tools/inference/classify_video.py {config} {weights} '
             'data/mini/kinetics/videos_val --classes data/mini/kinetics/label_map.txt',
             TRAIN + 'kinetics/uniformer-small_in1k-pre_8x8x1_8xb16-100e_kinetics400-rgb.py',
         ),

@@ -1,6 +1,7 @@
 """Classify a video, or every video of a folder, and draw its frames with the likeliest classes.
 
 mmaction2's inferencer does the work, with the clips of the config's test and its center crop.
+Pictures go to DIR/vis.
 
 Examples:
     python tools/inference/classify_video.py CONFIG CHECKPOINT dance.mp4 --classes label_map.txt
@@ -16,6 +17,7 @@ import matplotlib
 matplotlib.use('Agg')
 import common
 import matplotlib.pyplot as plt
+import mmengine
 import numpy as np
 
 import uniformer_mm  # noqa: F401  registers
@@ -32,30 +34,12 @@ def parse_args() -> argparse.Namespace:
     parser = common.make_parser(
         __doc__,
         'a recognizer',
-        inputs='video, or folder of videos',
         out_dir='work_dirs/classifications',
+        predictions='the class and the probabilities of all classes',
+        inputs='video, or folder of videos',
     )
-    parser.add_argument('--classes', type=Path, help='file with the name of a class in each line')
+    common.add_classes_option(parser)
     return parser.parse_args()
-
-
-def read_names(file: Path | None, num_classes: int) -> list[str]:
-    """Names of the classes; their numbers if there is no file.
-
-    Raises:
-        UserError: If the file is missing, or has another number of names.
-    """
-    if file is None:
-        return [f'class {number}' for number in range(num_classes)]
-    if not file.is_file():
-        raise cli.UserError(f'There is no file {file}.')
-    try:
-        names = file.read_text().splitlines()
-    except ValueError as error:
-        raise cli.UserError(f'{file} is no text: {error}.') from error
-    if len(names) != num_classes:
-        raise cli.UserError(f'{file} has {len(names)} names; the model {num_classes} classes.')
-    return names
 
 
 def sample_frames(inferencer: 'ActionRecogInferencer', video: Path) -> list[np.ndarray]:
@@ -91,33 +75,28 @@ def draw(frames: list[np.ndarray], found: list[tuple[str, float]], title: str, o
 def main() -> None:
     args = parse_args()
     cfg = common.read_config(args, 'mmaction')
-    head = cfg.model.cls_head
-    names = read_names(args.classes, head.num_classes)
-    videos = common.find_files(args.input, common.VIDEOS, 'video')
-    results = {video: [args.out_dir / f'{video.name}.png'] for video in videos}
-    common.refuse_to_overwrite(results, args.overwrite)
+    results = common.plan_results(args, films=False)
 
     from mmaction.apis.inferencers import ActionRecogInferencer
 
     inferencer = common.load(ActionRecogInferencer, cfg, args)
-    common.make_folders(results)
+    meta = getattr(inferencer.model, 'dataset_meta', {})
+    names = common.class_names(args.classes, cfg.model.cls_head.num_classes, cfg, meta)
 
-    def classify(video: Path) -> str:
+    def classify(video: Path, *_: object) -> str:
         common.check_file(video)
         frames = sample_frames(inferencer, video)
         (sample,) = inferencer(str(video), return_datasamples=True)['predictions']
-        scores = sample.pred_score
-        if head.get('average_clips') == 'score':  # averaged before the softmax
-            scores = scores.softmax(0)
-        shares, labels = scores.topk(min(TOP, len(names)))
-        found = [
-            (names[i], share) for i, share in zip(labels.tolist(), shares.tolist(), strict=True)
-        ]
-        (picture,) = results[video]
-        draw(frames, found, video.name, picture)
-        return f'{picture}: {found[0][0]} ({found[0][1]:.1%})'
+        picture, *predictions = results[video]
+        prediction, text = common.describe(sample.pred_score, names)
+        shares, labels = sample.pred_score.topk(min(TOP, len(names)))
+        top = [(names[i], share) for i, share in zip(labels.tolist(), shares.tolist(), strict=True)]
+        draw(frames, top, video.name, picture)
+        for file in predictions:
+            mmengine.dump(prediction, file)
+        return f'{picture}: {text}'
 
-    common.run_each(results, classify, 'videos')
+    common.run_each(results, classify)
 
 
 if __name__ == '__main__':

@@ -2,43 +2,79 @@
 
 import argparse
 import errno
+import re
 import sys
 import tempfile
+import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
+import mmengine
 import numpy as np
 from mmengine.config import Config
 from mmengine.infer import BaseInferencer
-from torch import nn
+from mmengine.registry import DATASETS
+from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor, nn
 
 from uniformer_mm import cli
 from uniformer_mm.checkpoints import load_model, through_safe_reader
 from uniformer_mm.datasets.transforms.image_check import check_pixels
 from uniformer_mm.engine import fold_backbone
+from uniformer_mm.files import write_beside
 
-IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+KINDS = dict(
+    image=('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'),
+    video=('.mp4', '.avi', '.mov', '.mkv', '.webm'),
+)
+CAMERA = re.compile(r'camera:(\d+)')
 # What is wrong with the place of a result, and will be with that of the next.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOTDIR)
-# The files that become of each input.
+# The files that become of each input: a picture or film, then its predictions.
 Results = dict[Path, list[Path]]
-VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
+
+
+class Found(NamedTuple):
+    """What a model found in an image.
+
+    Attributes:
+        picture: The image and what was found, (H, W, 3) uint8 BGR.
+        prediction: What a JSON file is to hold of it.
+        text: It in a few words.
+        classes: The class of each pixel, (H, W) uint8, if the model tells them apart.
+    """
+
+    picture: np.ndarray
+    prediction: Any
+    text: str
+    classes: np.ndarray | None = None
+
+
+# Of the pixels of an image, (H, W, 3) uint8 BGR, and the input that it is or comes from.
+Find = Callable[[np.ndarray, Path], Found]
 
 
 def make_parser(
-    description: str, model: str, inputs: str, out_dir: str, predictions: str | None = None
+    description: str,
+    model: str,
+    out_dir: str,
+    predictions: str | None = None,
+    inputs: str = 'image, video, folder of them, or camera:0',
 ) -> argparse.ArgumentParser:
     """A parser with the arguments of all such tools.
 
     Args:
         description: Help text of the tool.
         model: What the config must be of, such as ``'a detector'``.
-        inputs: What may be given as input.
         out_dir: Default folder of the results.
         predictions: What ``--save-predictions`` writes. Defaults to None, for no such option.
+        inputs: What may be given as input. Defaults to what :func:`run` takes.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -53,7 +89,9 @@ def make_parser(
     parser.add_argument('--device', help='e.g. cpu or cuda:1; default: a GPU if there is one')
     if predictions is not None:
         parser.add_argument(
-            '--save-predictions', action='store_true', help=f'also write {predictions}'
+            '--save-predictions',
+            action='store_true',
+            help=f'also write {predictions} to DIR/preds/NAME.json, of a video frame by frame',
         )
     cli.add_fast_option(parser)
     cli.add_options(parser)
@@ -77,25 +115,28 @@ def read_config(args: argparse.Namespace, scope: str | None = None) -> Config:
     return cfg
 
 
-def find_files(path: Path, extensions: Sequence[str] = IMAGES, kind: str = 'image') -> list[Path]:
-    """The file itself, or what a folder has with these extensions in the order of the names.
+def find_inputs(path: Path, *kinds: str) -> list[Path]:
+    """The file itself, or what a folder has of some ``KINDS`` in the order of the names.
 
     Other entries of the folder are counted on standard error; folders in it are not entered.
 
     Raises:
         UserError: If there is none, or the folder cannot be read.
     """
-    if path.is_file():
-        return [path]
+    names, extensions = ' or '.join(kinds), sum((KINDS[kind] for kind in kinds), ())
     if not path.is_dir():
-        raise cli.UserError(f'There is no {kind} or folder {path}.')
+        if not path.exists():
+            raise cli.UserError(f'There is no {names} or folder {path}.')
+        if path.suffix.lower() not in extensions:
+            raise cli.UserError(f'{path} is no {names} by its name ({", ".join(extensions)}).')
+        return [path]
     try:
         entries = sorted(path.iterdir())
     except OSError as error:
         raise cli.UserError(f'{path} cannot be read: {error.strerror}.') from error
     files = [entry for entry in entries if entry.suffix.lower() in extensions]
     if not files:
-        raise cli.UserError(f'{path} holds no {kind} ({", ".join(extensions)}).')
+        raise cli.UserError(f'{path} holds no {names} ({", ".join(extensions)}).')
     if others := [entry for entry in entries if entry not in set(files)]:
         folders = sum(entry.is_dir() for entry in others)
         print(
@@ -103,6 +144,40 @@ def find_files(path: Path, extensions: Sequence[str] = IMAGES, kind: str = 'imag
             file=sys.stderr,
         )
     return files
+
+
+def plan_results(args: argparse.Namespace, films: bool = True, label_maps: bool = False) -> Results:
+    """The inputs, and the files that are to become of them.
+
+    Args:
+        args: What :func:`make_parser` parsed.
+        films: Whether images go in too and videos become films. Otherwise only videos go in and
+            become pictures. Defaults to True.
+        label_maps: Also save the classes of the pixels of images. Defaults to False.
+
+    Raises:
+        UserError: If there is no input, or a result is there already.
+    """
+    if films and CAMERA.fullmatch(str(args.input)) and not args.input.exists():
+        inputs = [args.input]
+    else:
+        inputs = find_inputs(args.input, *KINDS if films else ['video'])
+    results = {}
+    for path in inputs:
+        stem = path.stem.replace(':', '')
+        name = path.name if not is_film(path) else f'{stem}.mp4' if films else f'{path.name}.png'
+        results[path] = [args.out_dir / 'vis' / name]
+        if args.save_predictions:
+            results[path].append(args.out_dir / f'preds/{stem}.json')
+            if label_maps and not is_film(path):
+                results[path].append(args.out_dir / f'preds/{stem}.png')
+    refuse_to_overwrite(results, args.overwrite)
+    return results
+
+
+def is_film(path: Path) -> bool:
+    """Whether an input is a video or a camera."""
+    return path.suffix.lower() not in KINDS['image']
 
 
 def make_folders(results: Results) -> None:
@@ -163,37 +238,155 @@ def read_image(path: Path) -> np.ndarray:
     return pixels
 
 
-def run_each(results: Results, run: Callable[[Path], str], kind: str = 'images') -> None:
+def run(results: Results, find: Find) -> None:
+    """Write a picture of what a model finds in every image, frame of a video or of a camera.
+
+    Args:
+        results: Of :func:`plan_results`.
+        find: Runs the model on an image.
+
+    Raises:
+        UserError: Of :func:`run_each`.
+    """
+
+    def run_one(path: Path, progress: Progress) -> str:
+        write = write_film if is_film(path) else write_picture
+        return f'{results[path][0]}: {write(path, *results[path], find=find, progress=progress)}'
+
+    run_each(results, run_one)
+
+
+def write_picture(image: Path, target: Path, *predictions: Path, find: Find, **_: Any) -> str:
+    """Write the picture and predictions of an image; returns what was found."""
+    found = find(read_image(image), image)
+    if not cv2.imwrite(str(target), found.picture):
+        raise cli.UserError(f'{target} cannot be written.')
+    for file in predictions:
+        if file.suffix == '.json':
+            mmengine.dump(found.prediction, file)
+        else:
+            Image.fromarray(found.classes).save(file)
+    return found.text
+
+
+def write_film(
+    video: Path, target: Path, *predictions: Path, find: Find, progress: Progress
+) -> str:
+    """Write the film and predictions of a video, or of a camera until the tool is interrupted.
+
+    Returns:
+        What there is to say about it.
+
+    Raises:
+        OSError: If it has no frames, or frames of several sizes.
+    """
+    camera = None if video.exists() else CAMERA.fullmatch(str(video))
+    if camera is None:
+        check_file(video)
+    capture = cv2.VideoCapture(int(camera[1]) if camera else str(video))
+    fps = capture.get(cv2.CAP_PROP_FPS) or 25
+    expected = 0 if camera else int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    frames = progress.track(read_frames(capture), expected or None, description=video.name)
+    found, count, start = [], 0, time.monotonic()
+    with write_beside(target) as unfinished, closing(Film(unfinished, fps)) as film:
+        try:
+            for count, frame in enumerate(frames, 1):
+                picture, prediction, *_ = find(frame, video)
+                # A camera does not wait: its pictures stand as long as they took.
+                film.add(picture, round((time.monotonic() - start) * fps) if camera else count)
+                if predictions:
+                    found.append(prediction)
+        except KeyboardInterrupt:
+            if camera is None or film.length == 0:
+                raise
+    for file in predictions:
+        mmengine.dump(found, file)
+    missing = f' of the {expected} that it announces: cut off?' if count < expected else ''
+    return f'{count} frames{missing}'
+
+
+class Film:
+    """An mp4 of pictures of one size.
+
+    Args:
+        file: The file to write.
+        fps: Pictures in a second.
+    """
+
+    def __init__(self, file: Path, fps: float) -> None:
+        self.file, self.fps, self.length = file, fps, 0
+        self.writer, self.shape = cv2.VideoWriter(), None
+
+    def add(self, picture: np.ndarray, until: int) -> None:
+        """Append a picture, once and then until the film is so many pictures long.
+
+        Raises:
+            OSError: If it cannot be written, or has another size than the first.
+        """
+        if self.shape is None:
+            codec, self.shape = cv2.VideoWriter.fourcc(*'mp4v'), picture.shape
+            if not self.writer.open(str(self.file), codec, self.fps, picture.shape[1::-1]):
+                raise OSError('the results cannot be written as a video')
+        if picture.shape != self.shape:  # the writer would leave it out without a word
+            raise OSError('a frame has another size than those before it')
+        for _ in range(self.length, max(self.length + 1, until)):
+            self.writer.write(picture)
+            self.length += 1
+
+    def close(self) -> None:
+        """Finish the file."""
+        self.writer.release()
+
+
+def read_frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    """Frames of a video, (H, W, 3) uint8 BGR.
+
+    Raises:
+        OSError: If it has none.
+    """
+    found, frame = capture.read()
+    if not found:
+        raise OSError('no frame can be read')
+    while found:
+        yield frame
+        found, frame = capture.read()
+
+
+def run_each(results: Results, run: Callable[[Path, Progress], str]) -> None:
     """Run something on every input and print what it returns; go on where one cannot be used.
 
-    What was begun of the results of such an input is taken away.
+    What was begun of the results of such an input is taken away. A terminal shows the progress.
 
     Args:
         results: Inputs and their results.
         run: Raises any error if the file cannot be used.
-        kind: What the inputs are.
 
     Raises:
         UserError: At the end, lists those that were skipped; at once if results cannot be written.
     """
+    make_folders(results)
     skipped = []
-    for path, files in results.items():
-        new = [file for file in files if not file.exists()]
-        try:
-            print(run(path), flush=True)
-        except Exception as error:  # decoders and networks fail in many ways
-            for file in new:
-                file.unlink(missing_ok=True)
-            if isinstance(error, cli.UserError):
-                raise
-            if isinstance(error, OSError) and error.errno in UNWRITABLE:
-                raise cli.UserError(f'The results of {path} cannot be written: {error}.') from error
-            if cli.debugging():
-                traceback.print_exc()
-            skipped.append(f'{path}: {reason(error)}')
+    bars = dict(disable=not sys.stderr.isatty(), redirect_stdout=sys.stdout.isatty())
+    with Progress(console=Console(stderr=True), transient=True, **bars) as progress:
+        for path, files in progress.track(results.items(), description='inputs'):
+            new = [file for file in files if not file.exists()]
+            try:
+                print(run(path, progress), flush=True)
+            except Exception as error:  # decoders and networks fail in many ways
+                for file in new:
+                    file.unlink(missing_ok=True)
+                if isinstance(error, cli.UserError):
+                    raise
+                if isinstance(error, OSError) and error.errno in UNWRITABLE:
+                    raise cli.UserError(
+                        f'The results of {path} cannot be written: {error}.'
+                    ) from error
+                if cli.debugging():
+                    traceback.print_exc()
+                skipped.append(f'{path}: {reason(error)}')
     if skipped:
         raise cli.UserError(
-            f'{len(skipped)} of {len(results)} {kind} were skipped:\n  ' + '\n  '.join(skipped)
+            f'{len(skipped)} of {len(results)} inputs were skipped:\n  ' + '\n  '.join(skipped)
         )
 
 
@@ -237,3 +430,62 @@ def load(
     if args.fast is not None:
         fold_backbone(model.model, **args.fast)
     return model
+
+
+def draw(inferencer: BaseInferencer, image: np.ndarray, sample: Any, **look: Any) -> np.ndarray:
+    """A library's picture of a prediction; image and picture are (H, W, 3) uint8 BGR."""
+    visualizer = inferencer.visualizer
+    visualizer.add_datasample('', image[..., ::-1], sample, draw_gt=False, **look)
+    return visualizer.get_image()[..., ::-1]
+
+
+def add_classes_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--classes``, for :func:`class_names`."""
+    parser.add_argument(
+        '--classes',
+        type=Path,
+        help='file with the name of a class in each line; default: the names in the checkpoint, or '
+        "those of the config's data set",
+    )
+
+
+def class_names(
+    file: Path | None, num_classes: int, cfg: Config, checkpoint_meta: dict[str, Any]
+) -> Sequence[str]:
+    """Names of the classes; their numbers if nothing tells as many names.
+
+    Args:
+        file: With a name in each line; it comes first.
+        num_classes: Number of classes of the model.
+        cfg: Its config.
+        checkpoint_meta: What the checkpoint knows of the training data.
+
+    Raises:
+        UserError: If the file is missing, or has another number of names.
+    """
+    if file is None:
+        dataset = cfg.test_dataloader.dataset
+        with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+            known = getattr(registry.get(dataset.type), 'METAINFO', {})
+        for meta in (checkpoint_meta, dataset.get('metainfo') or {}, known):
+            if len(meta.get('classes') or ()) == num_classes:
+                return meta['classes']
+        return [f'class {number}' for number in range(num_classes)]
+    if not file.is_file():
+        raise cli.UserError(f'There is no file {file}.')
+    try:
+        names = file.read_text().splitlines()
+    except ValueError as error:
+        raise cli.UserError(f'{file} is no text: {error}.') from error
+    if len(names) != num_classes:
+        raise cli.UserError(f'{file} has {len(names)} names; the model {num_classes} classes.')
+    return names
+
+
+def describe(scores: Tensor, names: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """The prediction of a classifier, with the names of mmpretrain's inferencer, and in words."""
+    label, shares = int(scores.argmax()), scores.tolist()
+    prediction = dict(
+        pred_label=label, pred_class=names[label], pred_score=shares[label], pred_scores=shares
+    )
+    return prediction, f'{names[label]} ({shares[label]:.1%})'

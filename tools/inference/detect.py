@@ -1,16 +1,19 @@
-"""Find objects in an image, or in every image of a folder, and draw what was found.
+"""Find objects in images and videos, and draw what was found.
 
-mmdet's DetInferencer does the work; its pictures go to DIR/vis.
+mmdet's DetInferencer does the work. Pictures go to DIR/vis; videos become mp4. A camera is filmed
+until Ctrl-C.
 
 Examples:
     python tools/inference/detect.py CONFIG CHECKPOINT street.jpg --out-dir found
     python tools/inference/detect.py CONFIG CHECKPOINT folder --score-thr 0.5 --save-predictions
+    python tools/inference/detect.py CONFIG CHECKPOINT camera:0
 """
 
 import argparse
 from pathlib import Path
 
 import common
+import numpy as np
 
 import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
@@ -20,9 +23,8 @@ def parse_args() -> argparse.Namespace:
     parser = common.make_parser(
         __doc__,
         'a detector',
-        inputs='image, or folder of images',
         out_dir='work_dirs/detections',
-        predictions='boxes, classes, scores and masks to DIR/preds/NAME.json',
+        predictions='boxes, classes, scores and masks',
     )
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='draw from this score; default: %(default)s'
@@ -33,32 +35,20 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = common.read_config(args, 'mmdet')
-    images = common.find_files(args.input)
-    pictures = args.out_dir / 'vis'
-    results = {image: [pictures / image.name] for image in images}
-    if args.save_predictions:
-        for image, files in results.items():
-            files.append(args.out_dir / 'preds' / f'{image.stem}.json')
-    common.refuse_to_overwrite(results, args.overwrite)
+    results = common.plan_results(args)
 
     from mmdet.apis import DetInferencer
 
     inferencer = common.load(DetInferencer, cfg, args)
-    common.make_folders(results)
 
-    def detect(image: Path) -> str:
-        common.read_image(image)
-        result = inferencer(
-            str(image),
-            out_dir=str(args.out_dir),
-            pred_score_thr=args.score_thr,
-            no_save_pred=not args.save_predictions,
-        )
-        scores = result['predictions'][0]['scores']
-        found = sum(score >= args.score_thr for score in scores)
-        return f'{pictures / image.name}: {found} found'
+    def find(image: np.ndarray, path: Path) -> common.Found:
+        (sample,) = inferencer(image, return_datasamples=True)['predictions']
+        count = int((sample.pred_instances.scores >= args.score_thr).sum())
+        picture = common.draw(inferencer, image, sample, pred_score_thr=args.score_thr)
+        prediction = inferencer.pred2dict(sample) if args.save_predictions else None
+        return common.Found(picture, prediction, f'{count} found')
 
-    common.run_each(results, detect)
+    common.run(results, find)
 
 
 if __name__ == '__main__':

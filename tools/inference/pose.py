@@ -1,24 +1,27 @@
-"""Estimate and draw the poses of people whose boxes are known, in an image or a folder of images.
+"""Estimate and draw the poses of people in images and videos.
 
-mmpose's Pose2DInferencer does the work; its pictures go to DIR/vis. Boxes come from the command
-line, from a file in COCO's results format, or from tools/inference/detect.py --save-predictions
-with a detector whose first class is the person. Without any, the whole image is taken as a person.
+mmpose's Pose2DInferencer does the work. Where the people are is told by a detector, by boxes on the
+command line or by a file; without any, the whole image is taken as a person. Pictures go to
+DIR/vis; videos become mp4. A camera is filmed until Ctrl-C.
 
 Examples:
+    python tools/inference/pose.py CONFIG CHECKPOINT street.mp4 --detector CONFIG CHECKPOINT
     python tools/inference/pose.py CONFIG CHECKPOINT street.jpg --box 40 20 160 310
     python tools/inference/pose.py CONFIG CHECKPOINT val2017 --boxes detections.json --box-thr 0.5
     python tools/inference/pose.py CONFIG CHECKPOINT folder --boxes found/preds
 """
 
 import argparse
+import copy
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import common
 import numpy as np
+import torch
 
 import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
@@ -26,18 +29,25 @@ from uniformer_mm import cli
 if TYPE_CHECKING:
     from mmpose.apis import Pose2DInferencer
 
-PERSON_CATEGORY, PERSON_LABEL = 1, 0
+PERSON_CATEGORY = 1
+# Of the people in an image, (H, W, 3) uint8 BGR, as x1, y1, x2, y2 and perhaps a score.
+FindPeople = Callable[[np.ndarray], list[list[float]]]
 
 
 def parse_args() -> argparse.Namespace:
     parser = common.make_parser(
         __doc__,
         'a pose estimator',
-        inputs='image, or folder of images',
         out_dir='work_dirs/poses',
-        predictions='keypoints and their scores to DIR/preds/NAME.json',
+        predictions='keypoints and their scores',
     )
     boxes = parser.add_mutually_exclusive_group()
+    boxes.add_argument(
+        '--detector',
+        nargs=2,
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='mmdet config and weights that find the people in each image or frame',
+    )
     boxes.add_argument(
         '--box',
         type=float,
@@ -50,8 +60,14 @@ def parse_args() -> argparse.Namespace:
         '--boxes',
         type=Path,
         metavar='PATH',
-        help='COCO results (image_id is the number in the name of the image), or the preds folder '
-        'of detect.py',
+        help='COCO results of images (image_id is the number in the name of the image), or the '
+        'preds folder of detect.py',
+    )
+    parser.add_argument(
+        '--label',
+        type=int,
+        default=0,
+        help="the people's class in --detector and the preds folder, from 0; default: %(default)s",
     )
     parser.add_argument(
         '--box-thr', type=float, default=0.3, help='use boxes from this score; default: %(default)s'
@@ -65,12 +81,16 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_boxes(path: Path, images: list[Path], score_thr: float) -> dict[Path, list[list[float]]]:
+def read_boxes(
+    path: Path, images: Sequence[Path], label: int, score_thr: float
+) -> dict[Path, list[list[float]]]:
     """People of every image as x1, y1, x2, y2 and score.
 
     Raises:
-        UserError: If the file or folder is missing or holds something else.
+        UserError: If the file or folder is missing or holds something else, or for a video.
     """
+    if films := [image for image in images if common.is_film(image)]:
+        raise cli.UserError(f'--boxes is for images: let --detector find the people of {films[0]}.')
     by_image: dict[Path, list[list[float]]] = {}
     try:
         if path.is_dir():
@@ -78,7 +98,7 @@ def read_boxes(path: Path, images: list[Path], score_thr: float) -> dict[Path, l
                 found = json.loads((path / f'{image.stem}.json').read_text())
                 rows = zip(found['bboxes'], found['labels'], found['scores'], strict=True)
                 by_image[image] = [
-                    to_person(*box, score) for box, label, score in rows if label == PERSON_LABEL
+                    to_person(*box, score) for box, kind, score in rows if kind == label
                 ]
         else:
             by_number: dict[int, list[list[float]]] = {}
@@ -132,14 +152,14 @@ def with_boxes(inferencer: 'type[Pose2DInferencer]') -> 'type[Pose2DInferencer]'
 
     class BoxInferencer(inferencer):
         def preprocess_single(
-            self, input: str, index: int, *args: Any, bboxes: Sequence = (), **kwargs: Any
+            self, input: np.ndarray, index: int, *args: Any, bboxes: Sequence = (), **kwargs: Any
         ) -> list[dict]:
             """What the model takes for each box x1, y1, x2, y2 and perhaps score of an image."""
             if len(bboxes) == 0:
                 return super().preprocess_single(input, index, *args, **kwargs)
             boxes = np.asarray(bboxes, np.float32)
             scores = boxes[:, 4:] if boxes.shape[1] == 5 else np.ones_like(boxes[:, :1])
-            image = {'img_path': input, **self.model.dataset_meta}
+            image = {'img': input, 'img_path': f'{index}.jpg', **self.model.dataset_meta}
             return [
                 self.pipeline({**image, 'bbox': box[None], 'bbox_score': score})
                 for box, score in zip(boxes[:, :4], scores, strict=True)
@@ -148,47 +168,55 @@ def with_boxes(inferencer: 'type[Pose2DInferencer]') -> 'type[Pose2DInferencer]'
     return BoxInferencer
 
 
+def build_detector(args: argparse.Namespace) -> FindPeople:
+    """What finds the people of an image by ``--detector``."""
+    from mmdet.apis import DetInferencer
+
+    args = copy.copy(args)
+    (args.config, args.checkpoint), args.cfg_options = args.detector, {}
+    detector = common.load(DetInferencer, common.read_config(args, 'mmdet'), args)
+    classes = detector.model.dataset_meta['classes']
+    if not 0 <= args.label < len(classes):
+        raise cli.UserError(f'--label {args.label}: the detector has {len(classes)} classes.')
+
+    def find_people(image: np.ndarray) -> list[list[float]]:
+        (sample,) = detector(image, return_datasamples=True)['predictions']
+        found = sample.pred_instances
+        found = found[(found.labels == args.label) & (found.scores >= args.box_thr)]
+        return torch.cat([found.bboxes, found.scores[:, None]], 1).tolist()
+
+    return find_people
+
+
 def main() -> None:
     args = parse_args()
     cfg = common.read_config(args, 'mmpose')
     if cfg.get('data_mode') != 'topdown':
         raise cli.UserError(f'{args.config} is no top-down model: it takes no boxes.')
-    images = common.find_files(args.input)
-    pictures = args.out_dir / 'vis'
-    results = {image: [pictures / image.name] for image in images}
-    if args.save_predictions:
-        for image, files in results.items():
-            files.append(args.out_dir / 'preds' / f'{image.stem}.json')
-    common.refuse_to_overwrite(results, args.overwrite)
+    results = common.plan_results(args)
     for box in args.box or []:
         if not has_area(box):
             raise cli.UserError(f'--box {box}: expected X1 < X2 and Y1 < Y2.')
-    people = dict.fromkeys(images, args.box or [])
+    of_image = {}
     if args.boxes is not None:
-        people = read_boxes(args.boxes, images, args.box_thr)
+        of_image = read_boxes(args.boxes, [*results], args.label, args.box_thr)
+    find_people = build_detector(args) if args.detector else None
 
     from mmpose.apis import Pose2DInferencer
 
     inferencer = common.load(with_boxes(Pose2DInferencer), cfg, args, det_model='whole_image')
-    common.make_folders(results)
-    outputs = dict(vis_out_dir=str(pictures))
-    if args.save_predictions:
-        outputs['pred_out_dir'] = str(args.out_dir / 'preds')
 
-    def estimate(image: Path) -> str:
-        if args.boxes is not None and not people[image]:
-            return f'{image}: no person, no picture'
-        common.read_image(image)
+    def find(image: np.ndarray, path: Path) -> common.Found:
+        boxes = find_people(image) if find_people else of_image.get(path, args.box)
+        if boxes == []:
+            return common.Found(image, [], 'no person')
         (result,) = inferencer(
-            str(image),
-            bboxes=[people[image]],
-            kpt_thr=args.keypoint_thr,
-            draw_bbox=True,
-            **outputs,
+            image, bboxes=[boxes or []], kpt_thr=args.keypoint_thr, draw_bbox=True, return_vis=True
         )
-        return f'{pictures / image.name}: poses of {len(result["predictions"][0])} people'
+        (picture,), (people,) = result['visualization'], result['predictions']
+        return common.Found(picture[..., ::-1], people, f'poses of {len(people)} people')
 
-    common.run_each(results, estimate)
+    common.run(results, find)
 
 
 if __name__ == '__main__':

@@ -202,9 +202,7 @@ def read_images(cfg: Config, samples: list[dict], args: argparse.Namespace) -> I
 def read_clips(cfg: Config, samples: list[dict], args: argparse.Namespace) -> Iterator[Tile]:
     """Frames of clips that mmaction2 classified."""
     dataset = build_dataset(cfg)
-    # Averaged before the softmax, or after it.
-    is_score = cfg.model.cls_head.get('average_clips') == 'score'
-    for answer in choose(read_answers(samples, is_score), args.number):
+    for answer in choose(read_answers(samples), args.number):
         data = dataset.read(answer.index)
         frames = data['imgs'][: data['clip_len']]
         frames = frames[:: -(-len(frames) // FRAMES)]
@@ -218,14 +216,12 @@ def join(parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([x for part in parts for x in (part, gap)][:-1], axis=1)
 
 
-def read_answers(samples: list[dict], is_score: bool = False) -> list[Answer]:
-    """The answers in a dump of a classifier, of probabilities or of scores."""
+def read_answers(samples: list[dict]) -> list[Answer]:
+    """The answers in a dump of a classifier."""
     answers = []
     for index, sample in enumerate(samples):
-        scores = torch.as_tensor(sample['pred_score'])
-        confidence = (scores.softmax(0) if is_score else scores).max()
         labels = int(sample['gt_label']), int(sample['pred_label'])
-        answers.append(Answer(index, *labels, float(confidence)))
+        answers.append(Answer(index, *labels, float(torch.as_tensor(sample['pred_score']).max())))
     return answers
 
 

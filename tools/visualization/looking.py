@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from draw import FRAMES, Tile, save_grid
@@ -43,7 +43,7 @@ def make_parser(
     description: str, model: str, out_dir: str, inputs: str = 'image, video, or folder of them'
 ) -> argparse.ArgumentParser:
     """A parser with the arguments of all such tools; see ``common.make_parser``."""
-    parser = common.make_parser(description, model, inputs, out_dir)
+    parser = common.make_parser(description, model, out_dir, inputs=inputs)
     parser.add_argument('--height', type=int, default=160, help='of one image; default: 160')
     parser.add_argument('--width', type=int, default=900, help='of a picture; default: 900')
     return parser
@@ -80,10 +80,9 @@ def open_videos(args: argparse.Namespace, cfg: Config) -> tuple[nn.Module, Read]
     return inferencer.model, read
 
 
-# By the config's default_scope: the opener, and arguments of ``common.find_files``.
-KINDS: dict[str, tuple[Callable, tuple[Any, ...]]] = dict(
-    mmpretrain=(open_images, (common.IMAGES, 'image')),
-    mmaction=(open_videos, (common.VIDEOS, 'video')),
+# By the config's default_scope: the opener, and the kind of its files.
+KINDS: dict[str, tuple[Callable, str]] = dict(
+    mmpretrain=(open_images, 'image'), mmaction=(open_videos, 'video')
 )
 
 
@@ -109,21 +108,20 @@ def draw_each(
             f'{args.config} is for {cfg.get("default_scope")}: expected a classifier of mmpretrain '
             'or a recognizer of mmaction.'
         )
-    open_model, (extensions, kind) = KINDS[cfg.default_scope]
-    files = common.find_files(args.input, extensions, kind)
-    results = {path: [args.out_dir / f'{path.stem}.png'] for path in files}
+    open_model, kind = KINDS[cfg.default_scope]
+    inputs = common.find_inputs(args.input, kind)
+    results = {path: [args.out_dir / f'{path.stem}.png'] for path in inputs}
     common.refuse_to_overwrite(results, args.overwrite)
     model, read = open_model(args, cfg)
     check(model)
-    common.make_folders(results)
 
-    def run(path: Path) -> str:
+    def run(path: Path, *_: object) -> str:
         tiles = draw(model, read(path))
         (picture,) = results[path]
         save_grid(tiles, picture, args.width)
         return f'{path} -> {picture}'
 
-    common.run_each(results, run, f'{kind}s')
+    common.run_each(results, run)
 
 
 def some_frames(count: int) -> range:

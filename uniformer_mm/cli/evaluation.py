@@ -58,7 +58,8 @@ def set_tta(cfg: Config) -> None:
     The config's ``tta_model`` and ``tta_pipeline`` are used, or else its library's default.
 
     Raises:
-        UserError: If the config describes no test-time augmentation and there is no default.
+        UserError: If the config describes no test-time augmentation and there is no default, or the
+            default does not merge what an evaluator asks for.
     """
     library = library_of(cfg)
     dataset = cfg.test_dataloader.dataset
@@ -67,6 +68,11 @@ def set_tta(cfg: Config) -> None:
     if library.tta is None and not (cfg.get('tta_model') and cfg.get('tta_pipeline')):
         raise UserError(f'--tta: the config has no tta_model and tta_pipeline.{library.tta_hint}')
     if not cfg.get('tta_model'):
+        if any(library.tta.unmerged in _metrics(evaluator) for evaluator in _evaluators(cfg)):
+            raise UserError(
+                f'--tta: {library.scope} merges the boxes that it finds in an image and its mirror '
+                'image, but no masks. Test boxes alone: --cfg-options test_evaluator.metric=bbox'
+            )
         cfg.tta_model = library.tta.model
     if not cfg.get('tta_pipeline'):
         *steps, pack = copy.deepcopy(list(dataset.pipeline))
@@ -117,16 +123,24 @@ def set_visualization(
     cfg.visualizer = visualizer
 
 
+def _evaluators(cfg: Config) -> list[dict]:
+    evaluators = cfg.get('test_evaluator') or []
+    return list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
+
+
+def _metrics(evaluator: dict) -> list[str]:
+    metrics = evaluator.get('metric') or []
+    return [metrics] if isinstance(metrics, str) else metrics
+
+
 def add_dump(cfg: Config, file: str) -> None:
     """Let the test write its predictions into a pickle file.
 
     Where mmpretrain's EMAHook would test both the averaged and the raw weights, only the averaged
     are tested: the second test would write over the predictions of the first.
     """
-    evaluators = cfg.test_evaluator
-    evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
     dump = ConfigDict(type=library_of(cfg).dump, out_file_path=file)
-    cfg.test_evaluator = [*evaluators, dump]
+    cfg.test_evaluator = [*_evaluators(cfg), dump]
     for hook in cfg.get('custom_hooks') or []:
         if hook.get('evaluate_on_origin') and hook.get('evaluate_on_ema', True):
             hook.evaluate_on_origin = False

@@ -190,7 +190,8 @@ def how_to_go_on(work_dir: str, launcher: str) -> str:
         return 'there is no checkpoint yet to go on from'
     if launcher != 'none':
         return 'go on with the same command and --resume'
-    return f'go on with: {shlex.join(["python", *sys.argv, "--resume"])}'  # the last one counts
+    python = sys.orig_argv[0]  # as it was typed
+    return f'go on with: {shlex.join([python, *sys.argv, "--resume"])}'  # the last one counts
 
 
 def is_first_process(launcher: str) -> bool:

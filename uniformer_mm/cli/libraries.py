@@ -38,10 +38,12 @@ class FlipTTA:
     Attributes:
         model: The model that merges the predictions.
         pack: What the step that packs the inputs has to be told.
+        unmerged: The metric of predictions that the model does not merge, if there is one.
     """
 
     model: dict[str, Any]
     pack: dict[str, Any] = field(default_factory=dict)
+    unmerged: str | None = None
 
 
 def _nothing(cfg: Config) -> None:
@@ -122,7 +124,9 @@ LIBRARIES = {
                 'collate_fn': {'type': 'default_collate'},
             },
             tta=FlipTTA({'type': 'mmpretrain.AverageClsScoreTTA'}),
-            drawing=Drawing('VisualizationHook', 'enable', 'out_dir', with_tta=False),
+            drawing=Drawing(
+                'uniformer_mm.ClsVisualizationHook', 'enable', 'out_dir', with_tta=False
+            ),
             paper_size=(224, 224),
             own_size=_test_crop,
         ),
@@ -133,7 +137,7 @@ LIBRARIES = {
             prepare=_limit_compiler_cache,
             tta=FlipTTA(
                 {
-                    'type': 'mmdet.DetTTAModel',
+                    'type': 'uniformer_mm.BoxTTAModel',
                     'tta_cfg': {'nms': {'type': 'nms', 'iou_threshold': 0.5}, 'max_per_img': 100},
                 },
                 {
@@ -142,6 +146,7 @@ LIBRARIES = {
                         *('flip', 'flip_direction'),
                     )
                 },
+                unmerged='segm',
             ),
             drawing=Drawing('DetVisualizationHook', 'draw', 'test_out_dir'),
             dump='DumpDetResults',

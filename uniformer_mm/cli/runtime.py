@@ -185,6 +185,8 @@ def build_runner(cfg: Config, notes: Sequence[str] = (), warnings: Sequence[str]
 def build_trained(cfg: Config, checkpoint: str, device: str | None = None) -> nn.Module:
     """The model of a config in eval mode, with all its weights, for tools that are no test.
 
+    Its ``dataset_meta`` is what the checkpoint knows of the training data.
+
     Args:
         cfg: The config.
         checkpoint: Weights of the whole model, in any layout.
@@ -199,5 +201,7 @@ def build_trained(cfg: Config, checkpoint: str, device: str | None = None) -> nn
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         built = MODELS.build(model)
-    load_model(built, load_file(resolve(checkpoint)), checkpoint)
+    weights = load_file(resolve(checkpoint))
+    load_model(built, weights, checkpoint)
+    built.dataset_meta = (weights.get('meta') or {}).get('dataset_meta') or {}
     return built.to(device or get_device()).eval()

@@ -13,7 +13,7 @@ model = dict(
         ),
     ),
     cls_head=dict(
-        type='I3DHead',
+        type='uniformer_mm.Float32I3DHead',  # I3DHead, which predicts probabilities
         num_classes=400,
         in_channels=512,
         dropout_ratio=0.0,

@@ -9,6 +9,7 @@ default_hooks = dict(
         max_keep_ckpts=3,
         save_best='accuracy/top1',
     ),
+    visualization=dict(type='uniformer_mm.ClsVisualizationHook'),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
     sync_buffers=dict(type='uniformer_mm.SyncBuffersHook'),
     # Classes of data, labels and heads agree, or nothing starts.
@@ -27,6 +28,11 @@ default_hooks = dict(
     work_dir_lock=dict(type='uniformer_mm.WorkDirLockHook'),
     preemption=dict(type='uniformer_mm.PreemptionHook'),
     missed_validation=dict(type='uniformer_mm.MissedValidationHook'),
+)
+# Without the scope that a base of another library leaves in it, which mmpretrain's browse_dataset.py
+# would hand to the visualizer.
+visualizer = dict(
+    _delete_=True, type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')]
 )
 env_cfg = dict(cudnn_benchmark=True)
 randomness = dict(seed=0, diff_rank_seed=True)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmaction.models import I3DHead
 from mmengine.model import normal_init
 from torch import Tensor, nn
 
 from uniformer_mm.arguments import COUNT, check
 from uniformer_mm.registry import MODELS
 
+from .float32 import Float32I3DHead
 from .pair import map_and_token
 
 
 @MODELS.register_module()
-class LightHead3D(I3DHead):
+class LightHead3D(Float32I3DHead):
     """:class:`~.light.LightClsHead` for clips.
 
     Args:
