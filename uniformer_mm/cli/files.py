@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from mmengine.config import Config, ConfigDict
 
-from uniformer_mm.checkpoints import check_meta, load_file, local_path
+from uniformer_mm.checkpoints import check_file, check_meta, load_file, local_path
 from uniformer_mm.checkpoints.plain import load_plain_pickle
 from uniformer_mm.errors import UserError
 
@@ -218,6 +218,35 @@ def check_data(cfg: Config, splits: tuple[str, ...]) -> None:
             boxes = dataset.get('bbox_file')
             if boxes and _is_local(boxes) and not Path(boxes).is_file():
                 raise UserError(_missing_boxes(split, boxes))
+
+
+def check_weights(cfg: Config) -> None:
+    """See that the files that a model's ``init_cfg`` names exist and are whole, before it is built.
+
+    Raises:
+        UserError: Names the first that is missing or damaged.
+    """
+    for checkpoint in _pretrained(cfg.model):
+        file = local_path(checkpoint)
+        if file is None:
+            continue
+        try:
+            check_file(file)
+        except UserError as error:
+            raise UserError(
+                f'{error} The model starts from it (init_cfg, from {Path.cwd()}). docs/weights.md '
+                'says where the released files are. To start from nothing: --cfg-options '
+                'model.backbone.init_cfg=None'
+            ) from error
+
+
+def _pretrained(node: Any) -> Iterator[str]:
+    """The checkpoints of all ``init_cfg=dict(type='Pretrained', checkpoint=...)`` in a config."""
+    if isinstance(node, dict) and node.get('type') == 'Pretrained' and node.get('checkpoint'):
+        yield node['checkpoint']
+    elif isinstance(node, dict | list | tuple):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from _pretrained(child)
 
 
 def datasets_of(node: Any) -> Iterator[dict]:
