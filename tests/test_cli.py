@@ -420,13 +420,14 @@ def test_unusable_work_dirs(tmp_path):
         {'type': 'RepeatDataset', 'dataset': {'dataset': {'data_root': '{}/no'}}},
         {'data_prefix': {'video': '{}/no'}},
         {'data_prefix': '{}/no'},
+        {'data_root': '{}', 'data_prefix': {'img': 'no'}},
     ],
 )
 def test_missing_data_folder(dataset, tmp_path):
     dataset = json.loads(json.dumps(dataset).replace('{}', str(tmp_path)))
     with pytest.raises(UserError, match=f'val data folder {tmp_path}/no does not exist'):
         cli.check_data(make(val_dataloader={'dataset': dataset}), ('train', 'val'))
-    for fine in ({'data_root': 's3://bucket'}, {'data_root': str(tmp_path), 'data_prefix': 'no'}):
+    for fine in ({'data_root': 's3://bucket'}, {'data_root': str(tmp_path), 'data_prefix': '.'}):
         cli.check_data(make(train_dataloader={'dataset': fine}), ('train',))
 
 

@@ -1,9 +1,12 @@
-"""Small sets of pieces of real photographs, in the layouts that docs/own_data.md describes."""
+"""The configs of docs/own_data.md, and small sets of real photographs in its layouts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.cbook
 import numpy as np
@@ -13,6 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from small_data import corners
 
+PAGE = (Path(__file__).parents[2] / 'docs/own_data.md').read_text()
 SPLITS = ('train', 'val')
 SIZE = (96, 80)  # width and height of a piece
 COUNT = 4  # pieces of a split
@@ -88,3 +92,88 @@ def make_clips(root: Path, num_classes: int) -> None:
             write_video(root / f'videos/{split}{number}.mp4', frames)
             lines.append(f'{split}{number}.mp4 {number}\n')
         (root / f'{split}.txt').write_text(''.join(lines))
+
+
+DIMS = '[16,32,32,64]'
+TINY = (
+    f'model.backbone.depths=[1,1,1,1] model.backbone.embed_dims={DIMS} model.backbone.head_dim=16'
+)
+LOADERS = ' '.join(
+    f'{split}_dataloader.{option}'
+    for split in ('train', 'val', 'test')
+    for option in ('num_workers=0', 'persistent_workers=False')
+)
+
+
+class Task(NamedTuple):
+    """A section of the page.
+
+    Attributes:
+        config: Name of its config.
+        data: Makes the data of the config's folder.
+        sizes: Options that make the model and its inputs small, for 4 samples.
+    """
+
+    config: str
+    data: Callable[[Path], None]
+    sizes: str
+
+
+TASKS = {
+    task.config: task
+    for task in (
+        Task(
+            'flowers',
+            partial(make_images, classes='abcde'),
+            'model.head.in_channels=64 train_dataloader.batch_size=10 train_cfg.max_epochs=1',
+        ),
+        Task(
+            'parts',
+            partial(make_objects, classes=('bolt', 'nut')),
+            f'model.neck.in_channels={DIMS} model.roi_head.bbox_head.fc_out_channels=16 '
+            'model.backbone.with_cp=False model.roi_head.mask_head.conv_out_channels=16 '
+            'model.train_cfg.rpn_proposal.max_per_img=20 model.train_cfg.rcnn.sampler.num=16 '
+            'model.test_cfg.rpn.max_per_img=20 model.test_cfg.rcnn.max_per_img=2 '
+            'train_dataloader.dataset.pipeline.2.scale=(96,80) '
+            'val_dataloader.dataset.pipeline.1.scale=(96,80) train_cfg.max_epochs=1',
+        ),
+        Task(
+            'fields',
+            partial(make_regions, num_classes=2),
+            f'model.neck.in_channels={DIMS} train_cfg.max_iters=1 train_cfg.val_interval=1 '
+            'train_dataloader.dataset.pipeline.2.scale=(96,80) '
+            'train_dataloader.dataset.pipeline.3.crop_size=(64,64) '
+            'val_dataloader.dataset.pipeline.1.scale=(96,80) model.data_preprocessor.size=(64,64)',
+        ),
+        *(
+            Task(
+                name,
+                partial(make_poses, num_keypoints=count, category=category),
+                'model.head.in_channels=64 train_cfg.max_epochs=1 train_cfg.val_interval=1 '
+                'train_dataloader.batch_size=8',
+            )
+            for name, count, category in (('workers', 17, 'person'), ('horses', 20, 'horse'))
+        ),
+        Task(
+            'gestures',
+            partial(make_clips, num_classes=5),
+            'model.cls_head.in_channels=64 train_cfg.max_epochs=1 '
+            'train_dataloader.dataset.pipeline.1.clip_len=4 '
+            'val_dataloader.dataset.pipeline.1.clip_len=4',
+        ),
+    )
+}
+
+
+def config_of(name: str) -> str:
+    (text,) = re.findall(rf'```python\n# {name}\.py\n(.*?)```', PAGE, re.DOTALL)
+    return text
+
+
+def write_project(task: Task, folder: Path, change: Callable[[str], str] = str) -> list[str]:
+    """Write a section's config and data; gives the options of a short run without weights."""
+    text = config_of(task.config)
+    task.data(folder / re.search(r'data/\w+', text)[0])
+    (folder / f'{task.config}.py').write_text(change(text))
+    options = f'{TINY} {LOADERS} model.backbone.init_cfg=None {task.sizes}'.split()
+    return ['--amp', 'off', '--auto-scale-lr', '--cfg-options', *options]
