@@ -103,7 +103,7 @@ DATASETS = LazyRegistry(
     TokenLabelDataset='datasets.token_labels',
     TokenLabelImageNet='datasets.token_labels',
 )
-HOOKS = LazyRegistry(ROOT_HOOKS, 'engine')
+HOOKS = LazyRegistry(ROOT_HOOKS, 'engine', WarmupEMAHook='engine.hooks.averaging')
 LOOPS = LazyRegistry(ROOT_LOOPS, 'engine')
 METRICS = LazyRegistry(
     ROOT_METRICS,

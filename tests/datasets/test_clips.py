@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from uniformer_mm.cli import UserError
 from uniformer_mm.cli.messages import explain
-from uniformer_mm.engine import VideoDataHook
+from uniformer_mm.engine import LabelCheckHook, VideoDataHook
 
 PYAV = ('uniformer_mm.PyAVInit', 'uniformer_mm.PyAVDecode')
 DECORD = ('DecordInit', 'DecordDecode')
@@ -349,4 +349,4 @@ def test_labels_are_in_range(videos, lines, message) -> None:
     (videos / 'list.csv').write_text(lines)
     dataset = dataset_of(videos)
     with pytest.raises(UserError, match=message) if message else nullcontext():
-        VideoDataHook().before_run(runner_of(dataset))
+        LabelCheckHook().before_run(runner_of(dataset))

@@ -187,6 +187,10 @@ def test_a_metric_that_is_not_there(tmp_path):
 def test_a_run_without_a_batch_does_not_start(tmp_path):
     with pytest.raises(UserError, match='8 samples, 8 for each of 1 processes, .* batch of 9'):
         make(tmp_path, batch=9, param_scheduler=None).train()
+    for kind in ('WarmupCosineLR', 'EpochCosineLR'):  # built before the hooks run
+        schedule = dict(type=f'uniformer_mm.{kind}', T_max=3, convert_to_iter_based=True)
+        with pytest.raises(UserError, match='nothing to train on: .* does not fill a batch'):
+            make(tmp_path, batch=9, param_scheduler=schedule).train()
     endless = dict(by_epoch=False, max_iters=1)
     make(tmp_path, loop=endless, batch=9, checkpoint=dict(by_epoch=False)).train()
 

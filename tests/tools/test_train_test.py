@@ -116,7 +116,7 @@ TRAIN_ERRORS = {
     ),
     'label outside the head': (
         ['--cfg-options', 'model.head.num_classes=3', *NO_WORKERS],
-        'model.head.num_classes=3 allows 0 to 2',
+        '3  model.head.num_classes',
     ),
     'channels of the first iteration': (
         ['--cfg-options', 'model.head.in_channels=65', *NO_WORKERS],

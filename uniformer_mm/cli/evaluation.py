@@ -79,7 +79,7 @@ def set_tta(cfg: Config) -> None:
     # mmpretrain's EMAHook loads nothing into a wrapped model, without a word. Checkpoints written
     # with an EMAHook have the averaged weights where the runner looks, so the hook is not needed.
     hooks = list(cfg.get('custom_hooks') or [])
-    averaging = [hook for hook in hooks if type_name(hook) == 'EMAHook']
+    averaging = [hook for hook in hooks if type_name(hook).endswith('EMAHook')]
     if any(hook.get('evaluate_on_ema') is False for hook in averaging):
         raise UserError('--tta tests the averaged weights; the EMAHook asks for the others.')
     cfg.custom_hooks = [hook for hook in hooks if hook not in averaging]

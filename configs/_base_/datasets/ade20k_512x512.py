@@ -3,8 +3,8 @@
 # multiples of each image's size instead.
 _base_ = ['mmseg::_base_/datasets/ade20k.py']
 
-# 0 is "other", as the data set says.
-load_labels = dict(type='uniformer_mm.LoadLabelMap', num_classes=150)
+# 0 is "other", as the data set says, and the classes are those of its names.
+load_labels = dict(type='uniformer_mm.LoadLabelMap')
 # Touches no image of ADE20K: only those of an aspect beyond 64 : 1 (32 : 1 at the least scale).
 enlarge = dict(type='uniformer_mm.ResizeToAtLeast', size=32)
 

@@ -17,6 +17,8 @@ default_hooks = dict(
     visualization=dict(type='SegVisualizationHook'),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
     sync_buffers=dict(type='uniformer_mm.IterSyncBuffersHook'),
+    # The classes of data, label maps and heads agree, or nothing starts.
+    check_heads=dict(type='uniformer_mm.HeadCheckHook'),
     # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),

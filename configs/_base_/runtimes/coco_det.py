@@ -12,8 +12,8 @@ default_hooks = dict(
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
     sync_buffers=dict(type='uniformer_mm.SyncBuffersHook'),
     # The classes of data, annotation files and heads agree, or nothing starts.
+    check_heads=dict(type='uniformer_mm.HeadCheckHook'),
     check_classes=dict(type='uniformer_mm.ClassCheckHook'),
-    check_heads=dict(type='NumClassCheckHook'),
     # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),

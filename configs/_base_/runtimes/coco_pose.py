@@ -13,6 +13,8 @@ default_hooks = dict(
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU. Here
     # instead of in custom_hooks, where a list of the user's own would replace it.
     sync_buffers=dict(type='uniformer_mm.SyncBuffersHook'),
+    # The keypoints of data and head agree, or nothing starts.
+    check_heads=dict(type='uniformer_mm.HeadCheckHook'),
     # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),

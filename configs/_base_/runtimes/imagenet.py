@@ -11,7 +11,8 @@ default_hooks = dict(
     ),
     # BatchNorm is per GPU in training; evaluation sees one set of statistics on every GPU.
     sync_buffers=dict(type='uniformer_mm.SyncBuffersHook'),
-    # Labels agree with the head, or nothing starts.
+    # Classes of data, labels and heads agree, or nothing starts.
+    check_heads=dict(type='uniformer_mm.HeadCheckHook'),
     check_labels=dict(type='uniformer_mm.LabelCheckHook'),
     # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),

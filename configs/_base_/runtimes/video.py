@@ -9,7 +9,10 @@ default_hooks = dict(
         max_keep_ckpts=3,
         save_best='acc/top1',
     ),
-    # Labels agree with the head, or nothing starts; videos that cannot be read are counted.
+    # Classes of labels, blending and head agree, or nothing starts.
+    check_heads=dict(type='uniformer_mm.HeadCheckHook'),
+    check_labels=dict(type='uniformer_mm.LabelCheckHook'),
+    # Videos that cannot be read are counted.
     video_data=dict(type='uniformer_mm.VideoDataHook'),
     # A checkpoint fits, a resumed run is the run it continues, and a broken loss is never saved.
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),

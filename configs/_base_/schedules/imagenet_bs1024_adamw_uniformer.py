@@ -32,7 +32,7 @@ auto_scale_lr = dict(base_batch_size=1024)
 # are those of the raw weights: accuracy/top1_origin in the log, ema_state_dict in a checkpoint.
 custom_hooks = [
     dict(
-        type='EMAHook',
+        type='uniformer_mm.WarmupEMAHook',
         momentum=4e-5,
         update_buffers=True,
         evaluate_on_ema=True,

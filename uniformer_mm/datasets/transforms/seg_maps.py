@@ -32,16 +32,21 @@ class LoadLabelMap(BaseTransform):
     them. Added keys: ``gt_seg_map`` (H, W) uint8 and its name in ``seg_fields``.
 
     Args:
-        num_classes (int): Classes of the head.
+        num_classes (int, optional): Number of classes. Defaults to None, for those of the data set:
+            ``HeadCheckHook`` sets it before a run. Nothing is checked against no number.
         imdecode_backend (str): What decodes the file, see :func:`mmcv.imfrombytes`. Defaults to
             ``'pillow'``.
         backend_args (dict, optional): Where files are read from, see :mod:`mmengine.fileio`.
     """
 
     def __init__(
-        self, num_classes: int, imdecode_backend: str = 'pillow', backend_args: dict | None = None
+        self,
+        num_classes: int | None = None,
+        imdecode_backend: str = 'pillow',
+        backend_args: dict | None = None,
     ) -> None:
-        check(COUNT, num_classes=num_classes)
+        if num_classes is not None:
+            check(COUNT, num_classes=num_classes)
         self.num_classes = num_classes
         self.imdecode_backend = imdecode_backend
         self.backend_args = backend_args
@@ -57,7 +62,8 @@ class LoadLabelMap(BaseTransform):
         numbers = self._read(results)
         classes = self._classes(results)
         found = np.flatnonzero(np.bincount(numbers.ravel(), minlength=len(classes)))
-        wrong = found[(classes[found] != IGNORED) & (classes[found] >= self.num_classes)]
+        limit = self.num_classes or IGNORED
+        wrong = found[(classes[found] != IGNORED) & (classes[found] >= limit)]
         if wrong.size:
             first = int(bool(results.get('reduce_zero_label')))
             last = max(results.get('label_map') or [self.num_classes - 1]) + first

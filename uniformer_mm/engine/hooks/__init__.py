@@ -5,6 +5,7 @@ from .class_check import ClassCheckHook
 from .epoch_seed import EpochSeedHook
 from .fast_inference import FAST_DTYPES, FastInferenceHook, fold_backbone
 from .finite_loss import FiniteLossHook
+from .head_check import HeadCheckHook
 from .image_check import ImageCheckHook
 from .label_check import LabelCheckHook
 from .missed_validation import MissedValidationHook
@@ -21,6 +22,7 @@ __all__ = [
     'EpochSeedHook',
     'FastInferenceHook',
     'FiniteLossHook',
+    'HeadCheckHook',
     'ImageCheckHook',
     'IterSyncBuffersHook',
     'LabelCheckHook',

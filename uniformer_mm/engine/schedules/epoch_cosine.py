@@ -11,6 +11,8 @@ from mmengine.optim.scheduler.param_scheduler import INF, OptimizerType, _ParamS
 from uniformer_mm.arguments import COUNT, NOT_NEGATIVE, SHARE, check
 from uniformer_mm.registry import PARAM_SCHEDULERS
 
+from .conversion import check_conversion
+
 
 @PARAM_SCHEDULERS.register_module()
 class EpochCosineLR(LRSchedulerMixin, _ParamScheduler):
@@ -79,8 +81,7 @@ class EpochCosineLR(LRSchedulerMixin, _ParamScheduler):
             by_epoch: Must be True.
             **kwargs: The other arguments of the class.
         """
-        if not by_epoch:
-            raise ValueError('convert_to_iter_based=True is for a schedule in epochs')
+        check_conversion(by_epoch, epoch_length)
         end = end if end == INF else end * epoch_length
         return cls(optimizer, epoch_length=epoch_length, end=end, **kwargs)
 

@@ -18,6 +18,8 @@ from mmengine.optim.scheduler.param_scheduler import INF, OptimizerType, _ParamS
 from uniformer_mm.arguments import COUNT, NATURAL, NOT_NEGATIVE, SHARE, check, check_flags
 from uniformer_mm.registry import PARAM_SCHEDULERS
 
+from .conversion import check_conversion
+
 
 @PARAM_SCHEDULERS.register_module()
 class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
@@ -121,8 +123,7 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
             by_epoch: Must be True.
             **kwargs: The other arguments of the class.
         """
-        if not by_epoch:
-            raise ValueError('convert_to_iter_based=True is for a schedule in epochs')
+        check_conversion(by_epoch, epoch_length)
         return cls(
             optimizer,
             T_max=T_max * epoch_length,
