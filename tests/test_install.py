@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from own_data import TASKS, write_project
+from own_data import TASKS, short_run, write_project
 from packaging.requirements import Requirement
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'tools'))
@@ -68,8 +68,9 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 def check_project_of_its_own(folder: Path) -> None:
     """A config elsewhere trains with what is installed in ``site``, and not with the checkout."""
     project = folder / 'project'
-    options = write_project(TASKS['flowers'], project)
+    write_project(TASKS['flowers'], project)
     env = {**os.environ, 'PYTHONPATH': str(folder / 'site')}
+    options = ('--amp', 'off', '--cfg-options', *short_run(TASKS['flowers']))
     command = [sys.executable, '-c', OWN, 'flowers.py', *options]
     done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -20,6 +20,7 @@ PAGE = (Path(__file__).parents[2] / 'docs/own_data.md').read_text()
 SPLITS = ('train', 'val')
 SIZE = (96, 80)  # width and height of a piece
 COUNT = 4  # pieces of a split
+IMAGES = 35  # more than the batch of the page
 
 
 def pieces(split: str, count: int = COUNT, size: tuple[int, int] = SIZE) -> Iterator[np.ndarray]:
@@ -38,7 +39,7 @@ def pieces(split: str, count: int = COUNT, size: tuple[int, int] = SIZE) -> Iter
 def make_images(root: Path, classes: Sequence[str]) -> None:
     """A folder for each class in ``train`` and ``val``."""
     for split in SPLITS:
-        for number, image in enumerate(pieces(split, COUNT * len(classes))):
+        for number, image in enumerate(pieces(split, IMAGES)):
             folder = root / split / classes[number % len(classes)]
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(folder / f'{number}.jpg')
@@ -125,7 +126,7 @@ TASKS = {
         Task(
             'flowers',
             partial(make_images, classes='abcde'),
-            'model.head.in_channels=64 train_dataloader.batch_size=10 train_cfg.max_epochs=1',
+            'model.head.in_channels=64 train_cfg.max_epochs=1',
         ),
         Task(
             'parts',
@@ -152,7 +153,7 @@ TASKS = {
                 'model.head.in_channels=64 train_cfg.max_epochs=1 train_cfg.val_interval=1 '
                 'train_dataloader.batch_size=8',
             )
-            for name, count, category in (('workers', 17, 'person'), ('horses', 20, 'horse'))
+            for name, count, category in (('workers', 17, 'person'), ('horses', 5, 'horse'))
         ),
         Task(
             'gestures',
@@ -165,15 +166,16 @@ TASKS = {
 }
 
 
-def config_of(name: str) -> str:
-    (text,) = re.findall(rf'```python\n# {name}\.py\n(.*?)```', PAGE, re.DOTALL)
-    return text
+CONFIGS = dict(re.findall(r'```python\n# (\w+)\.py\n(.*?)```', PAGE, re.DOTALL))
 
 
-def write_project(task: Task, folder: Path, change: Callable[[str], str] = str) -> list[str]:
-    """Write a section's config and data; gives the options of a short run without weights."""
-    text = config_of(task.config)
-    task.data(folder / re.search(r'data/\w+', text)[0])
-    (folder / f'{task.config}.py').write_text(change(text))
-    options = f'{TINY} {LOADERS} model.backbone.init_cfg=None {task.sizes}'.split()
-    return ['--amp', 'off', '--auto-scale-lr', '--cfg-options', *options]
+def write_project(task: Task, folder: Path, change: Callable[[str], str] = str) -> None:
+    """Write the data of a section, and all configs of the page, that of the section changed."""
+    task.data(folder / re.search(r'data/\w+', CONFIGS[task.config])[0])
+    for name, text in CONFIGS.items():
+        (folder / f'{name}.py').write_text(change(text) if name == task.config else text)
+
+
+def short_run(task: Task) -> list[str]:
+    """The options of a short run without weights."""
+    return f'{TINY} {LOADERS} model.backbone.init_cfg=None {task.sizes}'.split()

@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 
+from uniformer_mm import UniFormer
 from uniformer_mm.version import __version__
 
 REPO = Path(__file__).resolve().parents[2]
@@ -52,7 +54,12 @@ def test_citation() -> None:
     assert [paper['url'][-10:] for paper in papers] == ['2201.09450', '2201.04676', '2112.04674']
 
 
-def test_plain_pytorch_example() -> None:
+def test_plain_pytorch_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the weights were fetched before."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    (tmp_path / 'checkpoints').mkdir()
+    classifier = UniFormer('small', out_indices=(3,), final_norm=True).state_dict()
+    torch.save({'model': classifier}, tmp_path / 'checkpoints/uniformer_small_in1k.pth')
     names: dict = {}
     example = read_example('README.md', 'fold_for_inference')
     exec(example.replace('800, 1280', '64, 96'), names)
