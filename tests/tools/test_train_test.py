@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ def test_training_leaves_checkpoints_and_a_log(trained, read_losses):
     assert losses[8] < losses[1]
     (log,) = trained.glob('*/*.log')
     assert 'seed: 3' in log.read_text()
+    preparations = log.read_text().partition('Epoch(train)')[0]
+    assert preparations.count('\n') < 60
+    assert f'The complete config is {trained}/tiny.py' in preparations
+    assert re.search(
+        r'AdamW: (\d+ parameters with lr 0.001 and weight decay 0.05).$', preparations, re.M
+    )
     assert 'WARNING - --cfg-options optim_wraper.type is new to the config.' in log.read_text()
 
 
@@ -239,7 +246,7 @@ def test_unusable_checkpoints(trained, tiny_config, run_main, tmp_path):
     for name, content in contents.items():
         file = tmp_path / f'{name}.pth'
         file.write_bytes(content)
-        args = ('--work-dir', tmp_path, '--cfg-options', 'model.head.num_classes=7')
+        args = ('--work-dir', tmp_path, '--cfg-options', 'model.head.in_channels=63')
         message = run_main('tools/test.py', tiny_config, file, *args)
         assert message.startswith('error: ')
         assert str(file) in message

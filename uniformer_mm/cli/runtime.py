@@ -21,6 +21,7 @@ from torch import nn
 from uniformer_mm.checkpoints import load_file, load_model, resolve, through_safe_reader
 from uniformer_mm.errors import UserError
 
+from .brief import BriefRunner
 from .libraries import library_of
 from .messages import explain_registry
 
@@ -171,7 +172,7 @@ def check_optimizer(cfg: Config) -> None:
 
 def build_runner(cfg: Config, notes: Sequence[str] = (), warnings: Sequence[str] = ()) -> Runner:
     """Build the runner and write what the preparations had to say into its log."""
-    runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    runner = BriefRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     if runner._load_from is not None:  # CheckpointGuardHook does it too, where there is one
         runner._load_from = through_safe_reader(runner._load_from)
     for note in notes:
