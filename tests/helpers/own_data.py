@@ -166,13 +166,13 @@ TASKS = {
 }
 
 
-CONFIGS = dict(re.findall(r'```python\n# (\w+)\.py\n(.*?)```', PAGE, re.DOTALL))
+PAGE_CONFIGS = dict(re.findall(r'```python\n# (\w+)\.py\n(.*?)```', PAGE, re.DOTALL))
 
 
 def write_project(task: Task, folder: Path, change: Callable[[str], str] = str) -> None:
     """Write the data of a section, and all configs of the page, that of the section changed."""
-    task.data(folder / re.search(r'data/\w+', CONFIGS[task.config])[0])
-    for name, text in CONFIGS.items():
+    task.data(folder / re.search(r'data/\w+', PAGE_CONFIGS[task.config])[0])
+    for name, text in PAGE_CONFIGS.items():
         (folder / f'{name}.py').write_text(change(text) if name == task.config else text)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from own_data import CONFIGS, IMAGES, PAGE, TASKS, Task, short_run, write_project
+from own_data import IMAGES, PAGE, PAGE_CONFIGS, TASKS, Task, short_run, write_project
 from PIL import Image
 
 
@@ -31,7 +31,7 @@ def train(tmp_path, monkeypatch, run_main) -> Callable[..., object]:
 
 @pytest.mark.parametrize('task', TASKS.values(), ids=TASKS)
 def test_config_of_the_page_trains(task, train, tmp_path) -> None:
-    assert len(CONFIGS[task.config].splitlines()) < 20
+    assert len(PAGE_CONFIGS[task.config].splitlines()) < 20
     assert train(task) == 0
     assert list((tmp_path / 'work_dirs' / task.config).glob('*.pth'))
 
@@ -155,7 +155,7 @@ def rows() -> Iterator[Any]:
 
 @pytest.mark.parametrize(('name', 'mistake', 'message'), rows())
 def test_the_tool_says_what_the_page_says(name, mistake, message, train) -> None:
-    assert mistake.old in CONFIGS[name]
+    assert mistake.old in PAGE_CONFIGS[name]
     answer = train(TASKS[name], lambda text: text.replace(*mistake[:2], 1), mistake.damage)
     logs = [file.read_text() for file in Path('work_dirs').rglob('*.log')]
     said = ' '.join(' '.join((*logs, str(answer))).split())
