@@ -48,6 +48,7 @@ train_dataloader = dict(
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=1e-3))
 param_scheduler = dict(T_max=16, warmup=1, warmup_lr=5e-4)
 train_cfg = dict(max_epochs=16, val_interval=2)
+auto_scale_lr = dict(base_batch_size=32)
 
 # An average over the last hundred steps instead of the last 12,500.
 custom_hooks = [dict(_base_.custom_hooks[0], momentum=0.01)]

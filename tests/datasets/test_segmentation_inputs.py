@@ -46,6 +46,8 @@ def read(cfg: Config, split: str, image: Image.Image, label: Image.Image, folder
     label.save(folder / 'label.png')
     with DefaultScope.overwrite_default_scope('mmseg'):
         pipeline = Compose(cfg[f'{split}_dataloader'].dataset.pipeline)
+    (load,) = (step for step in pipeline.transforms if isinstance(step, LoadLabelMap))
+    load.num_classes = 150  # as HeadCheckHook does
     return pipeline(
         dict(
             img_path=str(folder / 'a.png'),

@@ -135,7 +135,7 @@ class Labels(list):
     [
         (3, (1,), {}, None),
         (5, (1, 5), {}, None),
-        (6, (1, 5), {}, 'end at 2, and model.head.num_classes=6: set it to .* classes, 3.'),
+        (6, (1, 5), {}, 'end at 2, and model.head.num_classes=6: set it, .* classes, 3.'),
         (6, (1, 5), dict(allow_unused=True), None),
         (4, (1, 5), {}, r'val_evaluator.topk=\(1, 5\), and there are 4 classes: set val_eval'),
         (2, (1,), {}, '1 of 3 labels are not from 0 to 1.*the first is 2 of 2.mp4'),

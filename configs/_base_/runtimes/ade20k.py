@@ -23,6 +23,8 @@ default_hooks = dict(
     checkpoint_guard=dict(type='uniformer_mm.CheckpointGuardHook'),
     epoch_seed=dict(type='uniformer_mm.EpochSeedHook'),
     finite_loss=dict(type='uniformer_mm.FiniteLossHook'),
+    # A schedule and a learning rate that a change of length or batch left behind are named.
+    check_recipe=dict(type='uniformer_mm.RecipeCheckHook'),
     # Damaged images are named, enormous ones refused.
     check_images=dict(type='uniformer_mm.ImageCheckHook'),
     # There is something to train, in a work dir of its own; a signal ends it with a checkpoint.

@@ -10,6 +10,7 @@ from .image_check import ImageCheckHook
 from .label_check import LabelCheckHook
 from .missed_validation import MissedValidationHook
 from .preemption import PreemptionHook
+from .recipe_check import RecipeCheckHook
 from .sync_buffers import IterSyncBuffersHook, SyncBuffersHook
 from .video_data import VideoDataHook
 from .work_dir import WorkDirLockHook
@@ -28,6 +29,7 @@ __all__ = [
     'LabelCheckHook',
     'MissedValidationHook',
     'PreemptionHook',
+    'RecipeCheckHook',
     'SafeCheckpointHook',
     'SyncBuffersHook',
     'VideoDataHook',

@@ -59,8 +59,9 @@ class LabelCheckHook(Hook):
             if split == 'train' and unused and not self.allow_unused:
                 raise UserError(
                     f'The labels to train on end at {highest}, and model.{key}.num_classes='
-                    f'{num_classes}: set it to the number of your classes, {highest + 1}. To train '
-                    'on a part of the classes, set default_hooks.check_labels.allow_unused=True.'
+                    f'{num_classes}: set it, and other num_classes of the config, to the number '
+                    f'of your classes, {highest + 1}. To train on a part of the classes, set '
+                    'default_hooks.check_labels.allow_unused=True.'
                 )
             for metric in getattr(getattr(loop, 'evaluator', None), 'metrics', ()):
                 if type(metric).__name__ == 'Accuracy' and max(metric.topk) > num_classes:
