@@ -30,19 +30,15 @@ def train(tmp_path, monkeypatch, run_main) -> Callable[..., object]:
 
 
 @pytest.mark.parametrize('task', TASKS.values(), ids=TASKS)
-def test_config_of_the_page_trains(task, train, tmp_path) -> None:
+def test_config_of_the_page_trains(task, train, run_main, tmp_path) -> None:
     assert len(PAGE_CONFIGS[task.config].splitlines()) < 20
     assert train(task) == 0
-    assert list((tmp_path / 'work_dirs' / task.config).glob('*.pth'))
-
-
-def test_the_page_tests_and_pictures_what_it_trained(train, run_main, tmp_path) -> None:
-    task = TASKS['flowers']
-    assert train(task) == 0
-    (command,) = re.findall(r'tools/test.py (.*)', PAGE)
-    words = command.replace('epoch_30', 'epoch_1').split()
-    assert run_main('tools/test.py', *words, '--cfg-options', *short_run(task)) == 0
-    assert len(list((tmp_path / 'work_dirs/flowers/pictures').rglob('*.png'))) == IMAGES
+    work_dir = tmp_path / 'work_dirs' / task.config
+    assert list(work_dir.glob('*.pth'))
+    if task.config in (command := re.search(r'tools/test.py (.*)', PAGE)[1]):
+        words = command.replace('epoch_30', 'epoch_1').split()
+        assert run_main('tools/test.py', *words, '--cfg-options', *short_run(task)) == 0
+        assert len(list((work_dir / 'pictures').rglob('*.png'))) == IMAGES
 
 
 class Mistake(NamedTuple):
