@@ -20,7 +20,7 @@ PAGE = (Path(__file__).parents[2] / 'docs/own_data.md').read_text()
 SPLITS = ('train', 'val')
 SIZE = (96, 80)  # width and height of a piece
 COUNT = 4  # pieces of a split
-IMAGES = 35  # more than the batch of the page
+IMAGES = dict(train=35, val=10)  # more than the batch of the page
 
 
 def pieces(split: str, count: int = COUNT, size: tuple[int, int] = SIZE) -> Iterator[np.ndarray]:
@@ -39,7 +39,7 @@ def pieces(split: str, count: int = COUNT, size: tuple[int, int] = SIZE) -> Iter
 def make_images(root: Path, classes: Sequence[str]) -> None:
     """A folder for each class in ``train`` and ``val``."""
     for split in SPLITS:
-        for number, image in enumerate(pieces(split, IMAGES)):
+        for number, image in enumerate(pieces(split, IMAGES[split])):
             folder = root / split / classes[number % len(classes)]
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(folder / f'{number}.jpg')
@@ -126,7 +126,9 @@ TASKS = {
         Task(
             'flowers',
             partial(make_images, classes='abcde'),
-            'model.head.in_channels=64 train_cfg.max_epochs=1',
+            'model.head.in_channels=64 train_cfg.max_epochs=1 '
+            'train_dataloader.dataset.pipeline.1.scale=64 '
+            'val_dataloader.dataset.pipeline.2.crop_size=64',
         ),
         Task(
             'parts',
