@@ -161,11 +161,11 @@ def test_arguments_are_timms() -> None:
 
 
 def test_operations_on_pixels() -> None:
-    image = Image.fromarray(noise())
-    pixels = np.asarray(image).astype(int)
+    pixels = noise().astype(int)
 
     def run(name: str, level: float, sign: int = 1, policy: str = 'rand') -> np.ndarray:
-        return np.asarray(VideoRandAugment(policy).operation(name, level, sign)(image)).astype(int)
+        operation = VideoRandAugment(policy).operation(name, level, sign)
+        return operation(noise()[None])[0].astype(int)
 
     assert (run('Invert', 0.5) == 255 - pixels).all()
     assert (run('Solarize', 1.0) == pixels).all(), 'the plain set is the identity at 10'
@@ -184,9 +184,39 @@ def test_operations_on_pixels() -> None:
 @pytest.mark.parametrize('policy', ['rand', 'rand-inc1'])
 @pytest.mark.parametrize('name', OPERATIONS)
 def test_every_operation_takes_every_level(policy, name) -> None:
-    augment, image = VideoRandAugment(policy), Image.fromarray(noise())
+    augment, clip = VideoRandAugment(policy), noise()[None]
     for level, sign in itertools.product((0.0, 0.01, 0.5, 0.99, 1.0), (-1, 1)):
-        assert augment.operation(name, level, sign)(image).size == image.size
+        changed = augment.operation(name, level, sign)(clip)
+        assert (changed.shape, changed.dtype) == (clip.shape, np.uint8)
+
+
+# name: what Pillow's affine map is for a value, width and height.
+MOVES = {
+    'ShearX': lambda v, w, h: (1, v, 0, 0, 1, 0),
+    'ShearY': lambda v, w, h: (1, 0, 0, v, 1, 0),
+    'TranslateX': lambda v, w, h: (1, 0, v * w, 0, 1, 0),
+    'TranslateY': lambda v, w, h: (1, 0, 0, 0, 1, v * h),
+}
+
+
+@pytest.mark.parametrize('name', MOVES)
+def test_moves_have_the_pixels_of_pillow(name) -> None:
+    steps = np.where(noise() > 128, 255, 0).astype(np.uint8)
+    clip = np.stack([noise(), steps, np.full_like(steps, 77)])
+    for level in (0.0, 0.25, 0.5, 0.7, 1.0, *np.random.rand(20)):
+        for sign in (-1, 1):
+            value = OPERATIONS[name].argument(level, sign)
+            expected = [
+                image.transform(
+                    image.size,
+                    Image.Transform.AFFINE,
+                    MOVES[name](value, *image.size),
+                    resample=Image.Resampling.BICUBIC,
+                    fillcolor=(128, 128, 128),
+                )
+                for image in map(Image.fromarray, clip)
+            ]
+            assert (VideoRandAugment('rand').operation(name, level, sign)(clip) == expected).all()
 
 
 @pytest.mark.parametrize('policy', POLICIES)

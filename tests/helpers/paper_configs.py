@@ -1,13 +1,15 @@
 """What the tests of the configs share."""
 
 import argparse
+import contextlib
 import copy
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -93,16 +95,23 @@ def build_model(cfg: Config) -> nn.Module:
     return build(model, cfg.default_scope)
 
 
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """Build modules that have shapes only; what sets their values takes longer than all else."""
+    with torch.device('meta'), mock.patch.object(nn.init, 'trunc_normal_'):
+        yield
+
+
 @cache
 def built_model(path: Path | str) -> nn.Module:
     """A model without values, which saves time; not to be changed."""
-    with torch.device('meta'):
+    with without_values():
         return build_model(read_config(path))
 
 
 @cache
 def _cost(scope: str, shape: tuple[int, ...], model: str) -> Complexity:
-    with torch.device('meta'):
+    with without_values():
         built = build(ConfigDict(json.loads(model)), scope)
     return count_complexity(built, cli.task_forward(scope, shape))
 
