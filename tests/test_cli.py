@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import time
+from contextlib import nullcontext
 from unittest.mock import Mock
 
 import pytest
@@ -115,6 +116,10 @@ def test_unusable_configs(config):
     for text, message in {
         'model = dict(\n': 'cannot be read: SyntaxError',
         'a = 1\n': 'has no model: it is a part of configs',
+        "_base_ = ['uniformer_mm::mini/x.py']": r"find_config\('...'\) for 'uniformer_mm::...'",
+        "_base_ = [__import__('uniformer_mm').find_config('mini/uniformer_1xb32_digits.py')]": (
+            'Did you mean .*configs/mini/uniformer-mini_1xb32_digits.py'
+        ),
     }.items():
         config.write_text(text)
         with pytest.raises(UserError, match=message):
@@ -415,17 +420,34 @@ def test_unusable_work_dirs(tmp_path):
         {'type': 'RepeatDataset', 'dataset': {'dataset': {'data_root': '{}/no'}}},
         {'data_prefix': {'video': '{}/no'}},
         {'data_prefix': '{}/no'},
+        {'data_root': '{}', 'data_prefix': {'img': 'no'}},
     ],
 )
 def test_missing_data_folder(dataset, tmp_path):
     dataset = json.loads(json.dumps(dataset).replace('{}', str(tmp_path)))
     with pytest.raises(UserError, match=f'val data folder {tmp_path}/no does not exist'):
         cli.check_data(make(val_dataloader={'dataset': dataset}), ('train', 'val'))
-    for fine in ({'data_root': 's3://bucket'}, {'data_root': str(tmp_path), 'data_prefix': 'no'}):
+    for fine in ({'data_root': 's3://bucket'}, {'data_root': str(tmp_path), 'data_prefix': '.'}):
         cli.check_data(make(train_dataloader={'dataset': fine}), ('train',))
 
 
 # --- errors ---
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [(None, 'There is no checkpoint .*start from nothing'), (b'', 'is empty'), (b'x', None)],
+)
+def test_weights_to_start_from_are_looked_for(content, message, tmp_path):
+    file = tmp_path / 'a.pth'
+    if content is not None:
+        file.write_bytes(content)
+    init_cfg = dict(type='Pretrained', checkpoint=str(file))
+    teacher = dict(backbone=dict(init_cfg=[init_cfg]))
+    released = dict(type='Pretrained', checkpoint='uniformer_small_in1k')  # fetched when needed
+    cfg = make(model=dict(backbone=dict(init_cfg=released), losses=[dict(teacher=teacher)]))
+    with pytest.raises(UserError, match=message) if message else nullcontext():
+        cli.check_weights(cfg)
 
 
 def test_what_is_and_is_not_explained(monkeypatch):

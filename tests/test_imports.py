@@ -12,11 +12,11 @@ from uniformer_mm import models, registry
 ROOT = Path(uniformer_mm.__file__).parent
 # From low to high. A module imports from its own layer and those below it.
 LAYERS = (
-    {'version', 'errors', 'arguments', 'files', 'architectures', 'compat', 'registry'},
+    {'version', 'errors', 'arguments', 'files', 'home', 'architectures', 'compat', 'registry'},
     {'checkpoints'},
     {'models'},
     {'datasets', 'engine', 'analysis', 'visualization'},
-    {'cli'},
+    {'cli', '__main__'},
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 TOP = len(LAYERS)  # the package itself, which imports the others
@@ -63,7 +63,7 @@ def test_imports_do_not_go_round() -> None:
 
 
 def test_package_offers_the_models() -> None:
-    assert {*uniformer_mm.__all__} == {*models.__all__, '__version__'}
+    assert {*uniformer_mm.__all__} == {*models.__all__, '__version__', 'find_config'}
     for name in models.__all__:
         assert getattr(uniformer_mm, name) is getattr(models, name)
         assert registry.MODELS.module_dict[name] is getattr(models, name)

@@ -1,5 +1,6 @@
 """What a wheel and a source archive carry, the lock files, and the check of the environment."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from own_data import TASKS, short_run, write_project
 from packaging.requirements import Requirement
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'tools'))
@@ -38,6 +40,7 @@ def test_archives_carry_everything(repo_root, tmp_path):
 
     with zipfile.ZipFile(*tmp_path.glob('*-py3-none-any.whl')) as archive:
         names = set(archive.namelist())
+        archive.extractall(tmp_path / 'site')
     mim = {name.removeprefix('uniformer_mm/.mim/') for name in names if '/.mim/' in name}
     expected = {f'{folder}/{name}' for folder in ('configs', 'tools') for name in files[folder]}
     assert mim - expected == {'model-index.yml', 'pyproject.toml', 'requirements/constraints.txt'}
@@ -45,11 +48,34 @@ def test_archives_carry_everything(repo_root, tmp_path):
     assert {f'uniformer_mm/{name}' for name in code} <= names
     assert {name.split('/')[0].split('-')[0] for name in names} == {'uniformer_mm'}
     assert not (source / 'uniformer_mm' / '.mim').exists()
+    check_project_of_its_own(tmp_path)
 
     with tarfile.open(*tmp_path.glob('*.tar.gz')) as archive:
         names = {name.partition('/')[2] for name in archive.getnames()}
     assert {f'{folder}/{name}' for folder in files for name in files[folder]} <= names
     assert {'LICENSE', 'README.md', 'Makefile', 'setup.py', 'requirements/full.txt'} <= names
+
+
+OWN = """
+import runpy, sys
+from uniformer_mm.home import home
+runpy.run_module('uniformer_mm', run_name='__main__')
+sys.argv[0] = f'{home()}/tools/train.py'
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+
+
+def check_project_of_its_own(folder: Path) -> None:
+    """A config elsewhere trains with what is installed in ``site``, and not with the checkout."""
+    project = folder / 'project'
+    write_project(TASKS['flowers'], project)
+    env = {**os.environ, 'PYTHONPATH': str(folder / 'site')}
+    options = ('--amp', 'off', '--cfg-options', *short_run(TASKS['flowers']))
+    command = [sys.executable, '-c', OWN, 'flowers.py', *options]
+    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == str(folder / 'site/uniformer_mm/.mim')
+    assert (project / 'work_dirs/flowers/epoch_1.pth').is_file()
 
 
 def read_pins(path: Path) -> list[Requirement]:

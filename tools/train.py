@@ -68,6 +68,7 @@ def main() -> None:
         )
     splits = ('train', 'val')
     cli.check_data(cfg, splits)
+    cli.check_weights(cfg)
     cli.set_loaders(cfg, splits, args.no_pin_memory)
     cli.check_work_dir(cfg.work_dir)
     if cli.is_first_process(args.launcher):

@@ -7,6 +7,7 @@ under the scope ``uniformer_mm``; each is imported when it is used for the first
 from importlib import import_module
 
 from . import compat, registry  # noqa: F401
+from .home import find_config
 from .version import __version__
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     'UniFormerLight',
     'UniFormerLight3D',
     '__version__',
+    'find_config',
 ]
 
 compat.provide_mmaction_drn()

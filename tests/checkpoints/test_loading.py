@@ -3,9 +3,9 @@
 import pytest
 import torch
 from seeded_weights import seeded_state_dict
-from weight_layouts import ARCH, CLASSIFIER, assert_same, to_openmixup
+from weight_layouts import ARCH, CLASSIFIER, DUAL, LIGHT, assert_same, to_openmixup
 
-from uniformer_mm import UniFormer
+from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 from uniformer_mm.architectures import ARCHS, Arch
 from uniformer_mm.checkpoints import (
     CheckpointError,
@@ -37,6 +37,58 @@ def test_init_cfg_of_a_classifier(tiny, tmp_path):
     assert_same(backbone.state_dict(), {k: v for k, v in tiny.items() if 'head' not in k})
     with pytest.raises(TypeError, match='strict'):
         UniFormer('tiny', init_cfg={**init_cfg, 'strict': False}).init_weights()
+
+
+@pytest.mark.parametrize(
+    ('network', 'kwargs'),
+    [
+        (UniFormer, dict(arch={**ARCH, 'layer_scale_init_value': 0.5})),
+        (UniFormer3D, dict(arch=ARCH, split=True)),
+        (UniFormerLight, dict(arch='xxs')),
+        (UniFormerLight3D, dict(arch=LIGHT)),
+        (DualFormer, dict(arch=DUAL, clip_size=(8, 64, 64))),
+    ],
+)
+def test_from_pretrained_builds_what_fits(network, kwargs, tmp_path) -> None:
+    made = network(**kwargs, **CLASSIFIER)
+    head = torch.zeros(5, made.num_features)
+    torch.save({'model': {**made.state_dict(), 'head.weight': head}}, tmp_path / 'a.pth')
+    stated = dict(head_dim=made.head_dim)
+    found = network.from_pretrained(tmp_path / 'a.pth', **stated, **CLASSIFIER)
+    assert_same(found.state_dict(), made.state_dict())
+    assert found.is_init and found.training
+    dense = dict(out_indices=(1, 2), final_norm=False)
+    maps = network.from_pretrained(tmp_path / 'a.pth', **stated, **dense)
+    assert [info['num_chs'] for info in maps.feature_info] == list(made.arch.embed_dims[1:3])
+
+
+def test_from_pretrained_takes_the_arguments_of_loading(small_file) -> None:
+    path, state = small_file()
+    clips = UniFormer3D.from_pretrained(path, head_dim=16, inflate='center')
+    assert clips.blocks1[0].attn.weight[:, :, 2].equal(state['blocks1.0.attn.weight'])
+    wide = UniFormer.from_pretrained(path, head_dim=16, in_channels=5, adapt_stem=True)
+    assert wide.patch_embed1.proj.weight.shape[1] == 5
+    fixed = UniFormer.from_pretrained(path, arch=ARCH, stage3_style='hybrid')
+    assert fixed.blocks3[0].window_size == 14
+
+
+@pytest.mark.parametrize(
+    ('network', 'kwargs', 'message'),
+    [
+        (UniFormer, dict(checkpoint='nowhere.pth'), 'There is no checkpoint nowhere.pth'),
+        (UniFormer, dict(checkpoint='uniformer_smal_in1k'), "close are 'uniformer_small_in1k'"),
+        (UniFormer, {}, r'tells its head_dim: give the one it was trained with, head_dim=\.\.\.'),
+        (
+            UniFormerLight,
+            dict(head_dim=16),
+            'for UniFormer, not for UniFormerLight',
+        ),
+        (DualFormer, dict(arch='tiny', clip_size=(8, 64, 64)), 'does not fit this DualFormer'),
+    ],
+)
+def test_from_pretrained_says_what_is_wrong(network, kwargs, message, small_file) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        network.from_pretrained(**{'checkpoint': small_file()[0], **kwargs})
 
 
 @pytest.mark.parametrize('style', ['global', 'window', 'hybrid'])

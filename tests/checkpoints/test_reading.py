@@ -196,6 +196,16 @@ class TestReleased:
         assert fetched[1:] == [(twin, None)]
         assert len(list((tmp_path / 'hub/checkpoints').glob('*_a.pth'))) == 2
 
+    def test_nothing_is_fetched_unasked(self, tmp_path, fetched):
+        for source in (self.URL, 'uniformer_small_in1k'):
+            with pytest.raises(CheckpointError, match='(?s)hub/checkpoints.*download=True fetches'):
+                read_checkpoint(source, download=False)
+        read_checkpoint(self.URL, download=tmp_path / 'mine')
+        assert len(list((tmp_path / 'mine').iterdir())) == len(fetched) == 1
+        read_checkpoint(self.URL)
+        read_checkpoint(self.URL, download=False)  # it is there now
+        assert len(fetched) == 2
+
     def test_hash_in_the_address(self, fetched):
         """As PyTorch's hub writes it, and not a date."""
         for name, digits in (('a-0123abcd', '0123abcd'), ('a-20240101', None)):

@@ -6,11 +6,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
-import mmaction.datasets  # noqa: F401  (its collate function and decoders)
+import mmaction.datasets  # its collate function and decoders
 import numpy as np
 import pytest
 import torch
 from mini.clips import write_frames, write_video
+from mmdet.engine.hooks import PipelineSwitchHook
+from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, FUNCTIONS, TRANSFORMS, DefaultScope
 from mmengine.runner import ValLoop
 from small_data import moving_bar, show_part, turn
@@ -164,6 +166,39 @@ def test_repeats_share_their_frames_and_nothing_else(videos, decoder) -> None:
     first, second = dataset[0]
     assert first['inputs'].shape == (1, 3, 8, 32, 32)
     assert (first['inputs'] != second['inputs']).any()
+
+
+def test_a_pipeline_set_later_is_the_one_that_runs(videos) -> None:
+    """As mmdet's PipelineSwitchHook sets it."""
+    dataset = dataset_of(videos, 'RepeatAugVideoDataset')
+    assert dataset[0][0]['inputs'].shape[-2:] == (32, 32)
+    still = [dict(type='FormatShape', input_format='NCTHW'), dict(type='PackActionInputs')]
+    loader = SimpleNamespace(dataset=dataset)
+    runner = SimpleNamespace(epoch=1, logger=logging.getLogger(), train_dataloader=loader)
+    PipelineSwitchHook(1, pipeline(still)).before_train_epoch(runner)
+    first, second = dataset[0]
+    assert first['inputs'].shape == (1, 3, 8, 48, 64)
+    assert (first['inputs'] == second['inputs']).all()
+    dataset.pipeline = Compose(still)
+    with pytest.raises(ValueError, match='decodes nothing'):
+        dataset[0]
+
+
+def test_mmactions_browser_shows_every_step(videos, run_main) -> None:
+    config = videos / 'config.py'
+    dataset = dict(
+        type='uniformer_mm.RepeatAugVideoDataset',
+        num_repeats=None,
+        ann_file=str(videos / 'list.csv'),
+        data_prefix=dict(video=str(videos / 'videos')),
+        delimiter=',',
+        pipeline=TRAIN,
+    )
+    config.write_text(f'train_dataloader = dict(dataset={dataset})')
+    tool = Path(mmaction.__file__).with_name('.mim') / 'tools/visualizations/browse_dataset.py'
+    assert run_main(tool, config, videos / 'shown', '-n', 1, '--mode', 'pipeline') == 0
+    height, width = read(videos / 'shown/video_0.mp4')['img_shape']
+    assert width > height > 48
 
 
 def test_repeats_of_raw_frames(tmp_path) -> None:

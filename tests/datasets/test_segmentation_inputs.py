@@ -1,6 +1,5 @@
 """What segmentation data may hold: odd sizes and files are read rightly, wrong ones refused."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmseg.datasets import LoadAnnotations
 from mmseg.registry import DATASETS
+from own_data import PAGE_CONFIGS
 from paper_configs import build, read_config
 from PIL import Image
 from small_data import make_ade
@@ -200,13 +200,12 @@ def test_testing_odd_sizes(size, mode, cfg, model, tmp_path) -> None:
     assert sample.seg_logits.data.isfinite().all()
 
 
-def test_the_example_of_ones_own_regions(repo_root, tmp_path) -> None:
-    """docs/data.md's config, as it stands there."""
-    text = (repo_root / 'docs/data.md').read_text()
-    (example,) = [b for b in re.findall(r'```python\n(.*?)```', text, re.S) if "'field'" in b]
-    data = make_ade(tmp_path / 'mine', numbers=(1, 2, 255))
-    config = tmp_path / 'mine.py'
-    config.write_text(example.replace("'../ade20k", f"'{CONFIGS}").replace('data/mine', str(data)))
+def test_the_example_of_ones_own_regions(tmp_path, monkeypatch) -> None:
+    """docs/own_data.md's config, as it stands there."""
+    monkeypatch.chdir(tmp_path)
+    make_ade(tmp_path / 'data/fields', numbers=(1, 2, 255))
+    config = tmp_path / 'fields.py'
+    config.write_text(PAGE_CONFIGS['fields'])
     cfg = read_config(config)
     assert cfg.model.decode_head.num_classes == 2
     with DefaultScope.overwrite_default_scope('mmseg'):

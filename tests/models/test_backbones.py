@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
 from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
@@ -182,6 +184,61 @@ def test_recomputation_changes_nothing(network, with_cp) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
     counts = [b for name, b in model.named_buffers() if name.endswith('num_batches_tracked')]
     assert counts and all(count == 1 for count in counts)
+
+
+@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
+@NETWORKS
+def test_what_timm_and_mmpretrain_ask_of_a_backbone(network) -> None:
+    model = mini(network, out_indices=(1, 3), final_norm=False).eval()
+    x = torch.randn(SHAPES[model.ndim])
+    maps = run(model, x)
+    assert [info['num_chs'] for info in model.feature_info] == [m.shape[1] for m in maps]
+    assert [x.shape[-1] // info['reduction'] for info in model.feature_info] == [12, 3]
+    assert all(isinstance(model.get_submodule(i['module']), nn.Module) for i in model.feature_info)
+    assert model.forward_features(x).equal(maps[-1])
+    assert maps[-1].shape[1] == model.num_features == 64
+
+    traced = torch.jit.trace(model, x, check_trace=False)
+    another = torch.randn_like(x)
+    for found, expected in zip(traced(another), model(another), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+    model.set_grad_checkpointing()
+    assert model.with_cp == tuple(model.arch.depths)
+    model.set_grad_checkpointing(False)
+    assert not any(model.with_cp)
+
+
+@NETWORKS
+def test_depths_of_layers(network) -> None:
+    """As mmpretrain counts Swin's: the stem, every block, and all that lies behind them."""
+    model = mini(network)
+    depths = {name: model.get_layer_depth(name) for name, _ in model.named_parameters()}
+    blocks = sum(model.arch.depths)
+    assert {layers for _, layers in depths.values()} == {blocks + 2}
+    assert {depth for depth, _ in depths.values()} == {*range(blocks + 2)}
+    order = [depth for name, (depth, _) in depths.items() if name.startswith('blocks')]
+    assert order == sorted(order)
+    assert model.get_layer_depth('head.fc.weight', 'backbone.') == (blocks + 1, blocks + 2)
+    if isinstance(model, UniFormerLight):
+        assert depths['cls_token'] == depths['patch_embed3.proj.weight']
+        assert depths['cls_upsample.bias'] == depths['patch_embed4.proj.weight']
+
+
+def test_learning_rates_decay_towards_the_input() -> None:
+    constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(
+        'mmpretrain.LearningRateDecayOptimWrapperConstructor'
+    )
+    build = constructor(
+        dict(optimizer=dict(type='SGD', lr=1.0, weight_decay=0.1)), dict(layer_decay_rate=0.5)
+    )
+    backbone = dict(type='uniformer_mm.UniFormer', arch=MINI, out_indices=(3,), final_norm=True)
+    head = dict(type='LinearClsHead', num_classes=2, in_channels=64)
+    model = ImageClassifier(backbone=backbone, head=head)
+    rates = {group['param_name']: group['lr'] for group in build(model).optimizer.param_groups}
+    assert rates['head.fc.weight'] == rates['backbone.norm.weight'] == 1
+    assert rates['backbone.blocks4.0.mlp.fc1.weight'] == 0.5
+    assert rates['backbone.patch_embed1.proj.weight'] == 0.5**9
 
 
 @pytest.mark.parametrize('frozen', [-1, 0, 1, 3, 4])

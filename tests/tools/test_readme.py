@@ -1,10 +1,8 @@
 """What README and docs tell a newcomer to type works, and what they point to is there."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -39,7 +37,7 @@ def test_links_and_named_files_exist(page: Path) -> None:
             assert heading in slugs, link
     for block in re.findall(r'```bash\n(.*?)```', text, re.DOTALL):
         for file in re.findall(r'\b(?:tools|configs|requirements)/[\w./-]+\.\w+', block):
-            assert (REPO / file).is_file() or 'flowers' in file, file
+            assert (REPO / file).is_file(), file
 
 
 def test_the_readme_is_short_and_has_its_picture() -> None:
@@ -56,47 +54,13 @@ def test_citation() -> None:
     assert [paper['url'][-10:] for paper in papers] == ['2201.09450', '2201.04676', '2112.04674']
 
 
-def test_plain_pytorch_example() -> None:
+def test_plain_pytorch_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the weights were fetched before."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    (tmp_path / 'checkpoints').mkdir()
+    classifier = UniFormer('small', out_indices=(3,), final_norm=True).state_dict()
+    torch.save({'model': classifier}, tmp_path / 'checkpoints/uniformer_small_in1k.pth')
     names: dict = {}
     example = read_example('README.md', 'fold_for_inference')
     exec(example.replace('800, 1280', '64, 96'), names)
     assert [tuple(m.shape[2:]) for m in names['maps']] == [(16, 24), (8, 12), (4, 6), (2, 3)]
-
-
-@pytest.mark.slow
-def test_own_data_example(run_tool: Callable, tmp_path: Path) -> None:
-    (tmp_path / 'configs').symlink_to(REPO / 'configs')
-    config = tmp_path / 'flowers.py'
-    example = read_example('docs/own_data.md', 'data/flowers')
-    config.write_text(example.replace("'./imagenet", "'./configs/imagenet"))
-
-    rng = np.random.default_rng(0)
-    for split in ('train', 'val'):
-        for label in range(10):
-            folder = tmp_path / 'data/flowers' / split / f'{label}'
-            folder.mkdir(parents=True)
-            pixels = rng.integers(0, 255, (40, 50, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / f'{split}.png')
-    depths = (1, 1, 1, 1)
-    classifier = UniFormer('small', depths=depths, out_indices=(3,), final_norm=True).state_dict()
-    head = {'head.weight': torch.zeros(1000, 512), 'head.bias': torch.zeros(1000)}
-    (tmp_path / 'weights').mkdir()
-    torch.save({'model': {**classifier, **head}}, tmp_path / 'weights/uniformer_small_in1k.pth')
-
-    shallow = f'model.backbone.depths={depths}'
-    smaller = (shallow, 'train_dataloader.batch_size=4', 'train_cfg.max_epochs=1')
-    train = run_tool(
-        *('tools/train.py', config, '--amp', 'off', '--cfg-options', *smaller),
-        *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
-        cwd=tmp_path,
-    )
-    assert train.returncode == 0, train.stderr
-    assert 'weights/uniformer_small_in1k.pth. Not used (2): head' in train.stdout + train.stderr
-    test = run_tool(
-        *('tools/test.py', config, 'work_dirs/flowers/epoch_1.pth'),
-        *('--show-dir', 'work_dirs/flowers/pictures'),
-        *('--cfg-options', shallow, 'test_dataloader.num_workers=0'),
-        cwd=tmp_path,
-    )
-    assert test.returncode == 0, test.stderr
-    assert list((tmp_path / 'work_dirs/flowers/pictures').rglob('*.png'))

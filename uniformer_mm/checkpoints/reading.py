@@ -33,7 +33,10 @@ _AVERAGED_ENTRIES = ('model_ema', 'state_dict_ema')
 
 
 def read_checkpoint(
-    path: str | os.PathLike, ema: bool | None = None, prefix: str | None = None
+    path: str | os.PathLike,
+    ema: bool | None = None,
+    prefix: str | None = None,
+    download: bool | str | os.PathLike = True,
 ) -> Weights:
     """Read a checkpoint file of any layout.
 
@@ -44,6 +47,8 @@ def read_checkpoint(
             False for the plain. Defaults to None: what ``torch.load`` users of that layout get,
             which is the plain weights of an official file and the averaged ones of MMEngine's.
         prefix: Take only entries that start with this, without it. Defaults to None.
+        download: What to do about a URL that was not fetched before: True fetches it into PyTorch's
+            hub cache, a folder into that folder, and False is an error. Defaults to True.
 
     Returns:
         The weights under official names, on the CPU.
@@ -53,7 +58,8 @@ def read_checkpoint(
             holds no such weights.
     """
     source = resolve(path)
-    return parse_checkpoint(load_file(source), source, ema=ema, prefix=prefix)
+    checkpoint = load_file(source, download=download)
+    return parse_checkpoint(checkpoint, source, ema=ema, prefix=prefix)
 
 
 def parse_checkpoint(
@@ -206,11 +212,17 @@ def drop_program(checkpoint: Any) -> None:
         meta.pop('config', None)
 
 
-def _fetch(url: str) -> Path:
-    """Download a file into PyTorch's hub cache, unless it is there; gives its path."""
-    path = _cached(url)
+def _fetch(url: str, download: bool | str | os.PathLike) -> Path:
+    """Download a file, unless it is there; gives its path."""
+    hub = Path(torch.hub.get_dir(), 'checkpoints')
+    path = _cached(url, hub if isinstance(download, bool) else Path(download).expanduser())
     if path.exists():
         return path
+    if download is False:
+        raise CheckpointError(
+            f'{path} does not exist, and nothing is fetched unasked: download=True fetches {url} '
+            'to there, download=FOLDER to a folder of yours. Or give the path of a file.'
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     print_log(f'Downloading {url} to {path}', logger='current')
     try:
@@ -225,9 +237,9 @@ def _fetch(url: str) -> Path:
     return path
 
 
-def _cached(url: str) -> Path:
+def _cached(url: str, folder: Path) -> Path:
     """Where a download is kept: a released file where PyTorch puts it, others by their address."""
-    folder, name = Path(torch.hub.get_dir(), 'checkpoints'), urlparse(url).path.rsplit('/', 1)[-1]
+    name = urlparse(url).path.rsplit('/', 1)[-1]
     if name in ('', '.', '..'):
         raise CheckpointError(f'{url} names no file.')
     released = find_released(url)
@@ -240,6 +252,7 @@ def load_file(
     source: str | os.PathLike,
     map_location: str | torch.device | Callable | None = 'cpu',
     mmap: bool = False,
+    download: bool | str | os.PathLike = True,
 ) -> Any:
     """Read a local file or a URL under the weights-only rule, and check that it is whole.
 
@@ -249,6 +262,7 @@ def load_file(
             Defaults to the CPU.
         mmap: Leave the weights on disk, unchecked, to look at the rest of the file quickly.
             Defaults to False.
+        download: As in :func:`read_checkpoint`.
 
     Returns:
         The object in the file; of ``.safetensors`` a dict of ``state_dict`` and ``meta``.
@@ -257,7 +271,7 @@ def load_file(
         CheckpointError: If the file is missing, damaged or refused.
     """
     if str(source).startswith(('http://', 'https://')):
-        source = _fetch(str(source))
+        source = _fetch(str(source), download)
     path = Path(source).expanduser()
     check_file(path)
     try:

@@ -12,6 +12,7 @@ from .config import OptionAction, add_common_arguments, add_options, load_config
 from .evaluation import add_dump, add_fast_option, set_fast, set_tta, set_visualization
 from .files import (
     check_data,
+    check_weights,
     check_work_dir,
     how_to_go_on,
     is_first_process,
@@ -44,6 +45,7 @@ __all__ = [
     'build_trained',
     'check_data',
     'check_optimizer',
+    'check_weights',
     'check_work_dir',
     'debugging',
     'how_to_go_on',

@@ -16,6 +16,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from uniformer_mm.errors import UserError
+from uniformer_mm.home import near_config
 
 from .libraries import LIBRARIES, Library, library_of
 from .numbers import check_numbers
@@ -158,7 +159,10 @@ def load_config(
                 raise UserError(_not_installed(path, library)) from error
         raise UserError(f'{path} cannot be read: {error}') from error
     except Exception as error:
-        raise UserError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
+        hint = ''
+        if 'load uniformer_mm config' in str(error):  # as which library's, MMEngine does not know
+            hint = " Write __import__('uniformer_mm').find_config('...') for 'uniformer_mm::...'."
+        raise UserError(f'{path} cannot be read: {type(error).__name__}: {error}{hint}') from error
 
     if 'model' not in cfg:
         raise UserError(f'{path} has no model: it is a part of configs, not one that can be run.')
@@ -202,9 +206,7 @@ def _check_config_path(path: str) -> None:
     folder = file.parent
     while not folder.is_dir():
         folder = folder.parent
-    names = {p.name: p for p in folder.rglob('*.py')} if 'configs' in folder.parts else {}
-    close = difflib.get_close_matches(file.name, names, n=1, cutoff=0.6)
-    hint = f' Did you mean {names[close[0]]}?' if close else ''
+    hint = near_config(folder, path) if 'configs' in folder.parts else ''
     raise UserError(f'There is no config file {path}.{hint}')
 
 

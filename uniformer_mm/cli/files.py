@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from mmengine.config import Config, ConfigDict
 
-from uniformer_mm.checkpoints import check_meta, load_file, local_path
+from uniformer_mm.checkpoints import check_file, check_meta, load_file, local_path
 from uniformer_mm.checkpoints.plain import load_plain_pickle
 from uniformer_mm.errors import UserError
 
@@ -212,13 +212,42 @@ def check_data(cfg: Config, splits: tuple[str, ...]) -> None:
     for split in splits:
         loader = cfg.get(LOADERS[split])
         for dataset in datasets_of(loader.dataset if loader else None):
-            for path in _data_folders(dataset):
+            for entry, path in _data_folders(dataset):
                 if _is_local(path) and not Path(path).exists():
-                    raise UserError(_missing_data(split, path))
+                    raise UserError(_missing_data(split, entry, path))
             _check_plain(dataset)
             boxes = dataset.get('bbox_file')
             if boxes and _is_local(boxes) and not Path(boxes).is_file():
                 raise UserError(_missing_boxes(split, boxes))
+
+
+def check_weights(cfg: Config) -> None:
+    """See that the files that a model's ``init_cfg`` names exist and are whole, before it is built.
+
+    Raises:
+        UserError: Names the first that is missing or damaged.
+    """
+    for checkpoint in _pretrained(cfg.model):
+        file = local_path(checkpoint)
+        if file is None:
+            continue
+        try:
+            check_file(file)
+        except UserError as error:
+            raise UserError(
+                f'{error} The model starts from it (init_cfg, from {Path.cwd()}). docs/weights.md '
+                'says where the released files are. To start from nothing: --cfg-options '
+                'model.backbone.init_cfg=None'
+            ) from error
+
+
+def _pretrained(node: Any) -> Iterator[str]:
+    """The checkpoints of all ``init_cfg=dict(type='Pretrained', checkpoint=...)`` in a config."""
+    if isinstance(node, dict) and node.get('type') == 'Pretrained' and node.get('checkpoint'):
+        yield node['checkpoint']
+    elif isinstance(node, dict | list | tuple):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from _pretrained(child)
 
 
 def datasets_of(node: Any) -> Iterator[dict]:
@@ -250,23 +279,26 @@ def _check_plain(dataset: dict) -> None:
                 raise UserError(f'{path} cannot be read as plain data: {reason}') from error
 
 
-def _data_folders(dataset: dict) -> Iterator[str]:
-    """The folders a dataset needs, outermost first."""
-    if root := dataset.get('data_root'):
-        yield str(root)
-        return
+def _data_folders(dataset: dict) -> Iterator[tuple[str, str]]:
+    """The folders a dataset needs, outermost first, and the entries that name them."""
+    root = str(dataset.get('data_root') or '')
+    if root:
+        yield 'data_root', root
     prefix = dataset.get('data_prefix') or {}
-    prefixes = [prefix] if isinstance(prefix, str) else list(prefix.values())
-    yield from (str(path) for path in prefixes if path and not isinstance(path, dict))
+    prefixes = {'': prefix} if isinstance(prefix, str) else prefix
+    for name, path in prefixes.items():
+        # Those of labels may be missing, since images without any can be tested.
+        if path and isinstance(path, str) and name != 'seg_map_path' and _is_local(root + path):
+            yield f'data_prefix.{name}'.rstrip('.'), str(Path(root, path))
 
 
-def _missing_data(split: str, path: str) -> str:
+def _missing_data(split: str, entry: str, path: str) -> str:
     message = f'The {split} data folder {path} does not exist (from {Path.cwd()}). '
     if 'data/mini' in path:
         return message + 'Make the built-in small data with: python tools/demo/make_mini.py'
     return message + (
         'Put or link the data there (docs/data.md), or name its place with '
-        f'--cfg-options {LOADERS[split]}.dataset.data_root=...'
+        f'--cfg-options {LOADERS[split]}.dataset.{entry}=...'
     )
 
 

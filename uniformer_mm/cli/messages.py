@@ -120,12 +120,15 @@ def explain(error: BaseException) -> str | None:
     *_, build = [None, *_frames(error, build_from_cfg)]  # the innermost
     if isinstance(error, KeyError) and build and build.f_locals.get('obj_cls', '') is None:
         return explain_registry(build.f_locals['obj_type'], build.f_locals['registry'], entry)
-    if any(_frames(error, BaseDataset._serialize_data)) and isinstance(error, ValueError):
+    empty = [frame.f_locals['self'] for frame in _frames(error, BaseDataset._serialize_data)]
+    if empty and isinstance(error, ValueError):
+        source = empty[0].ann_file or empty[0].data_prefix
         return (
-            'A data set has no image left. Left out are images below filter_cfg.min_size and, with '
+            f'{source}: no image left. Left out are images below filter_cfg.min_size and, with '
             'filter_empty_gt, those without an object of the classes in the config: '
             'metainfo=dict(classes=...) must give names of the annotation file. In pose estimation '
-            'people without a labelled keypoint or a box with an area are left out.'
+            'people without a labelled keypoint or a box with an area are left out, in '
+            'segmentation files whose names do not end with img_suffix.'
         )
     # What a library raises if it cannot read a file; BaseDataset raises a bare Exception if one
     # sample after another cannot be used.

@@ -6,12 +6,14 @@ soon as a config asks for one of its types.
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any
 
 import numpy as np
 import torch
 from mmaction.datasets import RawframeDataset, VideoDataset
+from mmengine.dataset import Compose
 from mmengine.logging import print_log
 
 from uniformer_mm.arguments import COUNT, NATURAL, check, check_choice
@@ -61,12 +63,24 @@ class _ReadErrors:
             return
         super().full_init()
         self.unreadable = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
-        names = [type(transform).__name__ for transform in self.pipeline.transforms]
+        self.split_pipeline()  # it decodes something
+
+    def split_pipeline(self) -> tuple[Compose, Compose]:
+        """The steps up to the decoder and those behind it, of the pipeline that is set now.
+
+        Raises:
+            ValueError: If it has no decoder.
+        """
+        steps = self.pipeline.transforms
+        names = [type(step).__name__ for step in steps]
         decoders = [number for number, name in enumerate(names) if 'Decode' in name]
         if not decoders:
             raise ValueError(f'the pipeline decodes nothing: {", ".join(names)}')
-        self._reading = self.pipeline.transforms[: decoders[0] + 1]
-        self._augmentation = self.pipeline.transforms[decoders[0] + 1 :]
+        # Copies, since tools set pipelines that note what each step did.
+        reading, augmentation = copy.copy(self.pipeline), copy.copy(self.pipeline)
+        reading.transforms = steps[: decoders[0] + 1]
+        augmentation.transforms = steps[decoders[0] + 1 :]
+        return reading, augmentation
 
     def path_of(self, index: int) -> str:
         """File of a video, or folder of its frames."""
@@ -80,10 +94,9 @@ class _ReadErrors:
             UserError: If it cannot be read, and ``on_error`` is ``'raise'`` or too many before it
                 were skipped.
         """
-        data = self.get_data_info(index)
+        reading, _ = self.split_pipeline()
         try:
-            for transform in self._reading:
-                data = transform(data)
+            data = reading(self.get_data_info(index))
             if any(frame is None for frame in data['imgs']):  # how OpenCV reports a broken image
                 raise ValueError('a frame is no image')
         except Exception as error:  # every decoder has exceptions of its own
@@ -112,7 +125,7 @@ class _ReadErrors:
         """A sample of black frames."""
         data = self.get_data_info(index)
         data['total_frames'] = max(data.get('total_frames', 1), 1)  # a list may say 0
-        for transform in self._reading:
+        for transform in self.split_pipeline()[0].transforms:
             if 'Sample' in type(transform).__name__:
                 data = transform(data)
         shape = (self.BLACK_SIDE, self.BLACK_SIDE)
@@ -122,9 +135,8 @@ class _ReadErrors:
 
     def augment(self, data: dict) -> dict:
         """Run the rest of the pipeline, which may write into the frames."""
-        for transform in self._augmentation:
-            data = transform(data)
-        return data
+        _, augmentation = self.split_pipeline()
+        return augmentation(data)
 
     def prepare_data(self, index: int) -> dict | None:
         data = self.read(index)
@@ -140,15 +152,19 @@ class _RepeatAug(_ReadErrors):
     batch of B videos holds B * num_repeats clips.
 
     Args:
-        num_repeats (int): Clips of one video in a batch. Defaults to 2.
+        num_repeats (int, optional): Clips of one video in a batch. None gives single samples that
+            are no list, for tools that show them. Defaults to 2.
     """
 
-    def __init__(self, *args: Any, num_repeats: int = 2, **kwargs: Any) -> None:
-        check(COUNT, num_repeats=num_repeats)
+    def __init__(self, *args: Any, num_repeats: int | None = 2, **kwargs: Any) -> None:
+        if num_repeats is not None:
+            check(COUNT, num_repeats=num_repeats)
         self.num_repeats = num_repeats
         super().__init__(*args, **kwargs)
 
-    def prepare_data(self, index: int) -> list[dict] | None:
+    def prepare_data(self, index: int) -> dict | list[dict] | None:
+        if self.num_repeats is None:
+            return super().prepare_data(index)
         data = self.read(index)
         if data is None:
             return None
@@ -186,7 +202,7 @@ class RepeatAugVideoDataset(_RepeatAug, VideoDataset):
     loader needs ``collate_fn=dict(type='repeat_pseudo_collate')``.
 
     Args:
-        num_repeats (int): Clips of one video in a batch. Defaults to 2.
+        num_repeats (int, optional): Clips of one video in a batch, or None. Defaults to 2.
         *args, **kwargs: Those of :class:`ReportingVideoDataset`.
     """
 

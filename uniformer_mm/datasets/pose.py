@@ -35,14 +35,28 @@ def _read(path: str, num_keypoints: int) -> _CheckedCOCO:
 class CheckedPoseDataset(CocoDataset):
     """mmpose's ``CocoDataset`` that leaves out and counts annotations and detections of no use.
 
-    Files of detections are JSON only: a pickle could run code.
+    Files of detections are JSON only: a pickle could run code. Keypoints that change places in a
+    mirrored image must do so in pairs, or mirrored images would be trained with others.
 
     Args:
         *args, **kwargs: Those of ``CocoDataset``.
 
     Raises:
-        UserError: If a file as a whole cannot be used.
+        UserError: If a file as a whole or the skeleton cannot be used.
     """
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
+        skeleton = super()._load_metainfo(metainfo)
+        partners, names = skeleton['flip_indices'], skeleton['keypoint_id2name']
+        for number, partner in enumerate(partners):
+            if partners[partner] != number:
+                raise UserError(
+                    f'The skeleton {skeleton["dataset_name"]!r} swaps {names[number]!r} with '
+                    f'{names[partner]!r}, and that with {names[partners[partner]]!r}: a swap is '
+                    'mutual, and empty for a keypoint in the middle.'
+                )
+        return skeleton
 
     def _open(self) -> _CheckedCOCO:
         coco = _read(self.ann_file, self._metainfo['num_keypoints'])
@@ -125,7 +139,7 @@ class CheckedPoseMetric(CocoMetric):
         *args, **kwargs: The others of ``CocoMetric``.
 
     Raises:
-        UserError: If the file has no annotations, and scores are wanted.
+        UserError: If the file has no annotations, and scores are wanted, or a keypoint no sigma.
     """
 
     def __init__(self, ann_file: str | None = None, *args: Any, **kwargs: Any) -> None:
@@ -134,6 +148,12 @@ class CheckedPoseMetric(CocoMetric):
 
     @CocoMetric.dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
+        sigmas, num_keypoints = len(dataset_meta['sigmas']), dataset_meta['num_keypoints']
+        if sigmas != num_keypoints:
+            raise UserError(
+                f'The skeleton {dataset_meta["dataset_name"]!r} has {num_keypoints} keypoints and '
+                f'{sigmas} sigmas, by which scores are taken: give one for each.'
+            )
         if self.ann_file is not None and self.coco is None:
             self.coco = _read(self.ann_file, dataset_meta['num_keypoints'])
             if 'annotations' not in self.coco.dataset and not self.format_only:

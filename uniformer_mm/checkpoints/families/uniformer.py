@@ -181,7 +181,7 @@ def describe(
     if head_dim is None:
         raise CheckpointError(
             f'Neither the content nor the name of {weights.source} tells its head_dim: give '
-            '--head-dim, which is the one it was trained with.'
+            'the one it was trained with, head_dim=... or --head-dim.'
         )
     if arch is None:
         arch = next((name for name, named in fitting.items() if named.head_dim == head_dim), None)

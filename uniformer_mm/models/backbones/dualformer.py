@@ -188,6 +188,11 @@ class DualFormer(StagedBackbone):
         if self.arch.pos_kernel_size:
             yield self.pos_block[stage]
 
+    def _entry(self, stage: int) -> Iterator[nn.Parameter]:
+        yield from super()._entry(stage)
+        if self.arch.pos_kernel_size:
+            yield from self.pos_block[stage].parameters()
+
     def run_blocks(self, stage: int, x: Tensor, carried: None = None) -> tuple[Tensor, None]:
         """Run the blocks of a stage, with the positional encoding behind the first."""
         for index in range(len(self.blocks[stage])):

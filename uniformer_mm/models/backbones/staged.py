@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,13 +15,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from uniformer_mm.architectures import NUM_STAGES
 from uniformer_mm.arguments import NATURAL, RATE, check, check_choice, check_flags
-from uniformer_mm.checkpoints import load_backbone
+from uniformer_mm.checkpoints import (
+    CheckpointError,
+    Weights,
+    describe_weights,
+    load_backbone,
+    read_checkpoint,
+)
 
 from ..layers import checkpoint_block
 
 Mix = Callable[[Tensor], Tensor]
 MEMORY_FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
 PRETRAINED = ('Pretrained', 'PretrainedInit', PretrainedInit)
+# Arguments of ``load_backbone`` about weights that were read, but head_dim, which is the network's.
+LOADING = ('adapt_stem', 'inflate', 'clip_kernels', 'allow_new_layer_scale')
 
 
 def drop_path_ramp(rate: float, depths: Sequence[int]) -> list[list[float]]:
@@ -118,6 +127,62 @@ class StagedBackbone(BaseModule):
         load_backbone(self, **{k: v for k, v in pretrained[0].items() if k != 'type'})
         self.is_init = True
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        checkpoint: str | os.PathLike,
+        *,
+        download: bool | str | os.PathLike = False,
+        ema: bool | None = None,
+        prefix: str | None = None,
+        **kwargs: Any,
+    ) -> StagedBackbone:
+        """Build the network that fits a file, and load the file strictly.
+
+        Its sizes are those of the file. All else has the defaults of the class: a ``UniFormer`` of
+        a classifier's file returns four maps, with norms at their initial values;
+        ``out_indices=(3,), final_norm=True`` gives the last one with the norm of the file.
+
+        Args:
+            checkpoint: A file of any layout, a URL, or the name of a released file, see
+                ``uniformer_mm/checkpoints/released.json``.
+            download: Whether to fetch a name or URL that was not fetched before: True into
+                PyTorch's hub cache, or the folder to put it in. Defaults to False.
+            ema: Which weights of a file with averaged ones; see
+                :func:`~uniformer_mm.checkpoints.read_checkpoint`.
+            prefix: Take only entries below this name. Defaults to None.
+            **kwargs: Arguments of the network, and those of
+                :func:`~uniformer_mm.checkpoints.load_backbone`. With ``arch``, no sizes are taken
+                from the file.
+
+        Raises:
+            CheckpointError: If the file is missing, damaged, of another network, or does not fit.
+
+        Examples:
+            >>> model = UniFormer.from_pretrained('uniformer_small_in1k', download=True)
+        """
+        loading = {name: kwargs.pop(name) for name in LOADING if name in kwargs}
+        weights = read_checkpoint(checkpoint, ema=ema, prefix=prefix, download=download)
+        if 'arch' not in kwargs:
+            kwargs = {**cls._sizes_of(weights, kwargs.get('head_dim')), **kwargs}
+        backbone = cls(**kwargs)
+        load_backbone(backbone, weights, head_dim=kwargs.get('head_dim'), **loading)
+        backbone.is_init = True
+        return backbone
+
+    @classmethod
+    def _sizes_of(cls, weights: Weights, head_dim: int | None) -> dict[str, Any]:
+        """The arguments of the network that fits weights, but for what it returns."""
+        network = describe_weights(weights, head_dim=head_dim)
+        name = network.pop('type').rpartition('.')[2]
+        ours = (kind for kind in cls.__mro__ if kind.__module__.startswith('uniformer_mm.'))
+        own = next(ours).__name__
+        if name not in (own, own.removesuffix('3D')):  # weights of images are inflated
+            raise CheckpointError(
+                f'{weights.source} is for {name}, not for {own}: {name}.from_pretrained(...).'
+            )
+        return {k: v for k, v in network.items() if k not in ('out_indices', 'final_norm')}
+
     # Parts of a stage
 
     def _parts(self, stage: int) -> Iterator[nn.Module]:
@@ -142,7 +207,65 @@ class StagedBackbone(BaseModule):
         norm = [self._norm(stage)] if stage in self.out_indices else []
         return [*self._blocks(stage), *norm]
 
+    # What it is, in the words of timm and mmpretrain
+
+    @property
+    def num_features(self) -> int:
+        """Channels of the last map."""
+        return self.arch.embed_dims[self.num_stages - 1]
+
+    @property
+    def feature_info(self) -> list[dict[str, Any]]:
+        """Of each returned map its channels, the pixels of a side of its places, and its module."""
+        names = {module: name for name, module in self.named_modules()}
+        return [
+            dict(
+                num_chs=self.arch.embed_dims[stage],
+                reduction=4 * 2**stage,
+                module=names[self._blocks(stage)],
+            )
+            for stage in self.out_indices
+        ]
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """How deep a parameter lies, for mmpretrain's learning rates that decay towards the input.
+
+        The first embedding is layer 0, every block a layer, the embedding of a later stage belongs
+        to the block before it, and norms of returned maps to the head.
+
+        Args:
+            param_name: Name of the parameter.
+            prefix: What stands before the names of the backbone. Other names are of the head.
+
+        Returns:
+            The layer, and the number of layers.
+        """
+        depth, layers = 0, sum(self.arch.depths[: self.num_stages]) + 2
+        if not param_name.startswith(prefix):
+            return layers - 1, layers
+        parameter = self.get_parameter(param_name.removeprefix(prefix))
+        for stage in range(self.num_stages):
+            if any(parameter is entry for entry in self._entry(stage)):
+                return depth, layers
+            for block in self._blocks(stage):
+                depth += 1
+                if any(parameter is own for own in block.parameters()):
+                    return depth, layers
+        return layers - 1, layers
+
+    def _entry(self, stage: int) -> Iterator[nn.Parameter]:
+        """Parameters of a stage that are in none of its blocks and in no norm."""
+        yield from self._embed(stage).parameters()
+
     # Modes
+
+    def set_grad_checkpointing(self, enable: bool | Sequence[int] = True) -> None:
+        """Change what is recomputed in the backward pass.
+
+        Args:
+            enable: As ``with_cp``. Defaults to True, which is every block.
+        """
+        self.with_cp = _blocks_to_recompute(enable, tuple(self.arch.depths))
 
     def train(self, mode: bool = True) -> StagedBackbone:
         """Set the mode; frozen parts and, with ``norm_eval``, BatchNorms stay in eval."""
@@ -234,6 +357,11 @@ class StagedBackbone(BaseModule):
         """
         outs = self.run_stages(x, mix)[0]
         return outs[0] if self.ndim == 3 and len(outs) == 1 else outs
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The last map alone, with its norm, before any pooling."""
+        last = self.run_stages(x)[0][-1]
+        return last[0] if isinstance(last, tuple) else last  # a light network's class token
 
     # Inference
 

@@ -110,6 +110,13 @@ class UniFormerLight(UniFormer):
         if self.frozen_stages > LAST:
             yield self.cls_upsample
 
+    def _entry(self, stage: int) -> Iterator[nn.Parameter]:
+        yield from super()._entry(stage)
+        if stage == FIRST:
+            yield self.cls_token
+        elif stage == LAST:
+            yield from self.cls_upsample.parameters()
+
     def set_stage3_style(self, style: str, *args: Any, **kwargs: Any) -> None:
         """Refuse windows: the tokens that are kept lie anywhere.
 
