@@ -29,8 +29,8 @@ default_hooks = dict(
     preemption=dict(type='uniformer_mm.PreemptionHook'),
     missed_validation=dict(type='uniformer_mm.MissedValidationHook'),
 )
-# Without the scope that a base of another library leaves in it: mmpretrain's browse_dataset.py would
-# hand it to the visualizer.
+# Without the scope that a base of another library leaves in it: mmpretrain's browse_dataset.py
+# would hand it to the visualizer.
 visualizer = dict(
     _delete_=True, type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')]
 )
