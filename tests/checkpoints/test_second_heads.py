@@ -233,7 +233,9 @@ def test_network_of_a_file(golden_imagenet, model, clips, network, arch):
 def test_network_of_a_file_of_token_labelling():
     """Its name tells which of two head dimensions it has; that of an architecture does not."""
     state = KINDS['labelled'].official()
-    with pytest.raises(CheckpointError, match='give --head-dim'):
+    with pytest.raises(
+        CheckpointError, match=r'tells its head_dim: give .* head_dim=\.\.\. or --head-dim'
+    ):
         describe_weights(parse_checkpoint(state, 'a.pth'))
     for name, head_dim in (('tl_384', 32), ('dim64_tl_224', 64)):
         weights = parse_checkpoint(state, f'uniformer_small_{name}.pth')

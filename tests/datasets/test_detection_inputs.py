@@ -151,7 +151,7 @@ def test_wrong_annotations_are_refused(make_cfg, kwargs, content, expected, tmp_
 def test_heads_of_another_number_of_classes(make_cfg, tmp_path) -> None:
     cfg = make_cfg()
     cfg.model.roi_head.bbox_head.num_classes = 80
-    with pytest.raises(AssertionError, match=r'`num_classes` \(80\).*does not match'):
+    with pytest.raises(cli.UserError, match=r'do not agree:(?s:.)* 80  model.roi_head.bbox_head'):
         make_runner(cfg, tmp_path / 'work').train()
 
 

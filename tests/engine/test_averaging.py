@@ -10,6 +10,7 @@ import torch
 from mmengine.logging import MessageHub
 from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import HOOKS
+from mmengine.runner import IterBasedTrainLoop
 from paper_configs import leaves, read_config
 from torch import nn
 
@@ -21,7 +22,9 @@ def make(steps: int, **kwargs):
     """The hook of a run of so many steps, and the run."""
     hook = HOOKS.build(dict(type='uniformer_mm.WarmupEMAHook', **kwargs))
     model = nn.Linear(1, 1)
-    runner = SimpleNamespace(model=model, max_iters=steps, iter=0)
+    loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
+    loop._max_iters = steps
+    runner = SimpleNamespace(model=model, iter=0, _train_loop=loop, _val_loop=None, _test_loop=None)
     hook.before_run(runner)
     return hook, runner
 

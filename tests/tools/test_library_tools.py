@@ -1,7 +1,6 @@
 """The libraries' own tools with configs of this project, started as docs/training.md says."""
 
 import re
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def test_mmpretrains_browser(run_main, digits, tmp_path) -> None:
 
 
 @pytest.mark.parametrize('weights', ['averaged', 'raw'])
-def test_mmpretrains_confusion_matrix(weights, random_weights, run_main, digits, tmp_path) -> None:
+def test_mmpretrains_confusion_matrix(weights, random_weights, run_tool, digits, tmp_path) -> None:
     """All images count for the class that the bias of these weights prefers."""
     file = torch.load(random_weights(DIGITS))
     averaged, raw = dict(file['state_dict']), dict(file['state_dict'])
@@ -55,21 +54,21 @@ def test_mmpretrains_confusion_matrix(weights, random_weights, run_main, digits,
     off = dict(averaged='evaluate_on_origin', raw='evaluate_on_ema')[weights]
     options = (f'custom_hooks.0.{off}=False', *loader('test', digits))
     args = (DIGITS, tmp_path / 'a.pth', '--out', tmp_path / 'm.pkl', '--cfg-options', *options)
-    assert run_main(tool, *args) == 0
+    done = run_tool(tool, *args)
+    assert done.returncode == 0, done.stderr
     matrix = np.load(tmp_path / 'm.pkl', allow_pickle=True)
     assert matrix.sum() == 20
     assert matrix[:, dict(averaged=3, raw=7)[weights]].sum() == 20
 
 
-def test_mmactions_confusion_matrix(random_weights, tmp_path, monkeypatch, capsys) -> None:
+def test_mmactions_confusion_matrix(random_weights, run_tool, tmp_path) -> None:
     """By the line of the page, which imports what the wheel lacks."""
     config = CONFIGS / 'uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
     data = make_mini.make('kinetics', tmp_path / 'clips', counts=dict(val=4))
     (line,) = re.findall(r'python -c "(.*)"', (REPO / 'docs/training.md').read_text())
+    (tmp_path / 'line.py').write_text(line)
     tool = library_tool('mmaction', 'analysis_tools/confusion_matrix.py')
     args = (tool, config, random_weights(config), '--show-path', tmp_path / 'matrix.png')
-    options = ('--cfg-options', *loader('test', data))
-    monkeypatch.setattr(sys, 'argv', ['-c', *map(str, args), *options])
-    exec(line, {})
-    assert 'The confusion matrix is saved at' in capsys.readouterr().out
+    done = run_tool(tmp_path / 'line.py', *args, '--cfg-options', *loader('test', data))
+    assert 'The confusion matrix is saved at' in done.stdout, done.stderr
     assert (tmp_path / 'matrix.png').is_file()

@@ -12,6 +12,8 @@ from mmpretrain.engine import EMAHook
 
 from uniformer_mm.registry import HOOKS
 
+from .datasets import loops_of
+
 # An average of momentum m spans 1 / m steps. The runs of the papers are 15 spans and longer.
 SPANS = 10
 FAR_APART = 5.0  # points
@@ -41,7 +43,8 @@ class WarmupEMAHook(EMAHook):
     def before_run(self, runner: Runner) -> None:
         """Choose the average by the length of the run."""
         plain = self.ema_cfg['type'] == 'ExponentialMovingAverage'
-        if plain and runner.max_iters * self.ema_cfg['momentum'] < SPANS:
+        loop = dict(loops_of(runner)).get('train')  # None in a test
+        if plain and loop is not None and loop.max_iters * self.ema_cfg['momentum'] < SPANS:
             self.ema_cfg.update(type='MomentumAnnealingEMA', gamma=SPANS)
         super().before_run(runner)
 
