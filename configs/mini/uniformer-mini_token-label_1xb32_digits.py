@@ -9,7 +9,7 @@ _base_ = [
 # classifier (docs/data.md):
 #
 #     python tools/data/make_label_maps.py configs/mini/uniformer-mini_1xb32_digits.py \
-#         work_dirs/demo/cls/classifier.pth data/mini/imagenet/train data/mini/label_maps --size 56
+#         work_dirs/demo/cls/classifier.pth data/mini/imagenet/train data/mini/label_maps --size 64
 model = dict(
     backbone=dict(arch='mini', drop_path_rate=0.0),
     head=dict(num_classes=10, in_channels=256),

@@ -9,7 +9,7 @@ train_pipeline = [
     # Crops keep the digit; there is no flip, since a mirrored digit is another sign or none.
     dict(
         type='RandomResizedCrop',
-        scale=56,
+        scale=64,
         crop_ratio_range=(0.7, 1.0),
         backend='pillow',
         interpolation='bicubic',
@@ -34,8 +34,8 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=64, edge='short', backend='pillow', interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size=56),
+    dict(type='ResizeEdge', scale=73, edge='short', backend='pillow', interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=64),
     dict(type='PackInputs'),
 ]
 
