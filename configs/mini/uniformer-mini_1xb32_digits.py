@@ -29,7 +29,7 @@ test_dataloader = val_dataloader
 # 12 epochs of 125 steps; one kernel for all parameters is a tenth of a step on a CPU.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=2e-3, fused=True))
 param_scheduler = dict(T_max=12, warmup=2, warmup_lr=5e-4, lag=0)
-train_cfg = dict(max_epochs=12, val_interval=4)
+train_cfg = dict(max_epochs=12, val_interval=6)
 auto_scale_lr = dict(base_batch_size=32)
 
 # An average over the last fifty steps instead of the last 25,000.

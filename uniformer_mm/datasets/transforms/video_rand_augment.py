@@ -53,22 +53,34 @@ def _slide(
         value: Shift by pixel, or as a part of the length.
     """
     if not rows:
-        clip = np.ascontiguousarray(clip.transpose(0, 2, 1, 3))  # (T, H, W, 3) -> (T, W, H, 3)
-    moved = np.full_like(clip, GREY)
-    size = clip.shape[2]
-    padded = np.pad(clip, [(0, 0), (0, 0), (2, 2), (0, 0)], mode='edge').astype(np.int16)
+        clip = np.stack([cv2.transpose(frame) for frame in clip])  # (T, H, W, 3) -> (T, W, H, 3)
+    size, channels = clip.shape[2:]
+    padded = np.pad(clip, [(0, 0), (0, 0), (2, 2), (0, 0)], mode='edge')
+    padded = padded.reshape(*clip.shape[:2], -1)  # (T, H, W + 4, 3) -> (T, H, 3 (W + 4))
+    moved = np.full((*clip.shape[:2], size * channels), GREY, np.uint8)
     for i, shift in enumerate(shifts(value, clip.shape[1], size)):
         whole = math.floor(shift)
         first = max(0, math.ceil(-0.5 - shift))
         last = max(first, min(size, math.ceil(size - 0.5 - shift)))
-        x = np.arange(first, last)[:, None]
+        x = np.arange(first, last).repeat(channels)
         part = (x + 0.5 + shift) - 0.5 - (x + whole)  # rounded as Pillow does
         # The pixel at x is between those at x + whole and x + whole + 1.
-        a, b, c, d = (padded[:, i, first + whole + k : last + whole + k] for k in range(1, 5))
-        pixels = part * (b - a + d - c) + (2 * (a - b) + c - d)
-        pixels = b + part * (c - a + part * pixels)
-        moved[:, i, first:last] = np.clip(pixels, 0, 255, out=pixels)
-    return moved if rows else np.ascontiguousarray(moved.transpose(0, 2, 1, 3))
+        row = padded[:, i].astype(np.float64)
+        a, b, c, d = (
+            row[:, channels * (first + whole + k) : channels * (last + whole + k)]
+            for k in range(1, 5)
+        )
+        pixels = b - a + d - c
+        pixels *= part
+        pixels += 2 * (a - b) + c - d
+        pixels *= part
+        pixels += c - a
+        pixels *= part
+        pixels += b
+        np.clip(pixels, 0, 255, out=pixels)
+        moved[:, i, channels * first : channels * last] = pixels
+    moved = moved.reshape(clip.shape)
+    return moved if rows else np.stack([cv2.transpose(frame) for frame in moved])
 
 
 def _posterize(image: Image.Image, bits: int) -> Image.Image:
