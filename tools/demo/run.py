@@ -115,9 +115,8 @@ def run(*args: object, quiet: bool = False, watch: Callable[[], None] | None = N
             process.terminate()
             raise
     if process.returncode != 0:
-        raise DemoError(
-            f'{"".join(tail)}{PYTHON} {command[0]} ended with status {process.returncode}'
-        )
+        print(*tail, sep='', end='', file=sys.stderr)
+        raise DemoError(f'{PYTHON} {command[0]} ended with status {process.returncode}')
 
 
 class Progress:
