@@ -190,7 +190,7 @@ CROP = dict(type='CenterCrop', crop_size=64)
 FRAMES = dict(type='uniformer_mm.DenseClipSample', clip_len=8)
 
 
-def tested_on(*pipeline: dict) -> dict:
+def evaluated_on(*pipeline: dict) -> dict:
     return dict(test_dataloader=dict(dataset=dict(pipeline=pipeline)))
 
 
@@ -198,9 +198,9 @@ def tested_on(*pipeline: dict) -> dict:
     ('scope', 'entries', 'shape'),
     [
         ('mmpose', dict(codec=dict(input_size=(192, 256))), (256, 192)),
-        ('mmpretrain', tested_on(CROP), (64, 64)),
-        ('mmaction', tested_on(FRAMES, CROP), (8, 64, 64)),
-        ('mmaction', tested_on(FRAMES, dict(CROP, type='uniformer_mm.FirstCrop')), (8, 64, 64)),
+        ('mmpretrain', evaluated_on(CROP), (64, 64)),
+        ('mmaction', evaluated_on(FRAMES, CROP), (8, 64, 64)),
+        ('mmaction', evaluated_on(FRAMES, dict(CROP, type='uniformer_mm.FirstCrop')), (8, 64, 64)),
         ('mmaction', {}, (16, 224, 224)),
         ('mmdet', {}, (800, 1280)),
         ('mmseg', {}, (512, 2048)),

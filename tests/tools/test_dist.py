@@ -179,20 +179,17 @@ def test_sharded_uniformer_b(repo_root, tiny_config, tmp_path, kind):
     """One step, in which each of two processes keeps half of the parameters."""
     sharded = repo_root / 'configs/_base_/runtimes/sharded.py'
     if kind == 'images':
-        base, text, names = (
-            tiny_config,
-            IMAGES,
-            ('UniFormer', 'out_indices=(3,), final_norm=True', 49e6),
-        )
+        base, text, least = tiny_config, IMAGES, 49e6
+        network = dict(backbone='UniFormer', options='out_indices=(3,), final_norm=True')
     else:
         pytest.importorskip('mmaction')
         make_mini.make('kinetics', tmp_path / 'data/mini', counts=dict(train=4, val=1))
         base = repo_root / 'configs/mini/uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
-        # As wide, with fewer blocks.
-        text, names = VIDEOS, ('UniFormer3D', 'init_cfg=None, depths=(1, 1, 2, 1)', 6e6)
+        text, least = VIDEOS, 6e6  # as wide, with fewer blocks
+        network = dict(backbone='UniFormer3D', options='init_cfg=None, depths=(1, 1, 2, 1)')
     config = tmp_path / 'sharded.py'
     files = dict(base=str(base), sharded=str(sharded))
-    config.write_text(SHARDED.format(**files, backbone=names[0], options=names[1]) + text)
+    config.write_text(SHARDED.format(**files, **network) + text)
     work = tmp_path / 'work'
     succeed(run_ranks(
         repo_root / 'tools/train.py', config, '--work-dir', work, '--no-validate', '--cfg-options',
@@ -201,7 +198,7 @@ def test_sharded_uniformer_b(repo_root, tiny_config, tmp_path, kind):
         cwd=tmp_path,
     ))  # fmt: skip
     saved = load_weights_only(work / 'epoch_1.pth')['state_dict']
-    assert sum(weight.numel() for weight in saved.values()) > names[2]
+    assert sum(weight.numel() for weight in saved.values()) > least
     first, second = (json.loads((work / f'losses_{rank}.json').read_text()) for rank in range(2))
     assert len(first) == len(second) == 1
     classes = saved['head.fc.bias' if kind == 'images' else 'cls_head.fc_cls.bias'].numel()
