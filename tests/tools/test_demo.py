@@ -156,7 +156,7 @@ def test_a_failing_command_ends_the_demo_with_its_output(demo, tmp_path, capsys)
     with pytest.raises(demo.DemoError, match=r'fails\.py ended with status 3'):
         demo.real_run(script, quiet=True)
     printed = capsys.readouterr()
-    assert f'$ {sys.executable} {script}' in printed.out
+    assert f'$ {demo.PYTHON} {script}' in printed.out
     assert printed.err == 'the reason\n'
 
 
