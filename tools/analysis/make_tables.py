@@ -1,4 +1,4 @@
-"""Write the result tables of READMEs and errata, whose one source are the metafiles of ``configs/``.
+"""Write the tables of READMEs and errata, whose one source are the metafiles of ``configs/``.
 
 A page has each table between ``<!-- table: NAME -->`` and ``<!-- /table -->``. What a table says
 about the recipe (drop path, batch, learning rate) is read from the configs.
@@ -272,7 +272,7 @@ class Tasks:
 
 
 class Errata:
-    """The table of docs/errata.md: the notes of all metafiles, each with the rows that it is about."""
+    """The table of docs/errata.md: the notes of all metafiles, each with the rows it is about."""
 
     def __str__(self) -> str:
         notes: dict[tuple[str, str, str], list[str]] = {}
