@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from browser import CHROMIUM, FLAGS
 from page_commands import BLOCK, PAGES
 
 from uniformer_mm import registry
@@ -84,6 +85,7 @@ def test_every_type_is_in_the_reference(site: Path) -> None:
     registries = [found for found in vars(registry).values() if hasattr(found, 'modules')]
     for found in registries:
         for type_name in {*found.module_dict, *found.modules}:
+            # A class may bear another name than its type: TableEqualize is an Equalize.
             assert re.search(rf'id="[\w.]+\.(Table)?{type_name}"', text), type_name
 
 
@@ -99,3 +101,20 @@ def test_commands_say_what_they_need(site: Path) -> None:
     page = (site / 'tasks/video.html').read_text()
     assert 'Needs Kinetics-400, GPUs' in page
     assert 'Needs make demo-video' in page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='no Chromium or Chrome on the PATH')
+def test_the_search_needs_no_server(site: Path) -> None:
+    playwright = pytest.importorskip('playwright.sync_api')
+    asked, errors = [], []
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page()
+        page.on('request', lambda request: asked.append(request.url))
+        page.on('pageerror', lambda error: errors.append(error))
+        page.goto((site / 'zoo.html').as_uri())
+        page.locator('.md-search__input').fill('preemption')
+        page.locator('.md-search-result__item', has_text='PreemptionHook').first.wait_for()
+        browser.close()
+    assert not errors
+    assert all(url.startswith(('file:', 'data:')) for url in asked)
