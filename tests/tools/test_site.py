@@ -113,7 +113,7 @@ def test_the_search_needs_no_server(site: Path) -> None:
         page.on('request', lambda request: asked.append(request.url))
         page.on('pageerror', lambda error: errors.append(error))
         page.goto((site / 'zoo.html').as_uri())
-        page.locator('.md-search__input').fill('preemption')
+        page.locator('.md-search__input').press_sequentially('preemption')
         page.locator('.md-search-result__item', has_text='PreemptionHook').first.wait_for()
         browser.close()
     assert not errors
