@@ -20,13 +20,6 @@ OTHERS = re.compile(r'(\.venv/bin/)?pip|bash|cd|find|git|ln|source|-[cm]|--cfg-o
 PARSED = 'parsed'
 
 
-def read_example(page: str, word: str) -> str:
-    """The Python example of a page that holds a word."""
-    blocks = re.findall(r'```python\n(.*?)```', (REPO / page).read_text(), re.DOTALL)
-    (example,) = [block for block in blocks if word in block]
-    return example
-
-
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(REPO)))
 def test_links_and_named_files_exist(page: Path) -> None:
     text = page.read_text()
@@ -90,6 +83,7 @@ def test_plain_pytorch_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     classifier = UniFormer('small', out_indices=(3,), final_norm=True).state_dict()
     torch.save({'model': classifier}, tmp_path / 'checkpoints/uniformer_small_in1k.pth')
     names: dict = {}
-    example = read_example('README.md', 'fold_for_inference')
+    blocks = re.findall(r'```python\n(.*?)```', (REPO / 'README.md').read_text(), re.DOTALL)
+    (example,) = [block for block in blocks if 'fold_for_inference' in block]
     exec(example.replace('800, 1280', '64, 96'), names)
     assert [tuple(m.shape[2:]) for m in names['maps']] == [(16, 24), (8, 12), (4, 6), (2, 3)]
