@@ -25,7 +25,7 @@ cls full: ; @requirements/sync.sh $@
 endif
 
 DEMOS := demo-det demo-seg demo-pose demo-video demo-all
-.PHONY: help setup cls full check-env demo gpu-check $(DEMOS) test test-fast faults lint format tables lock wheel clean distclean
+.PHONY: help setup cls full check-env demo gpu-check $(DEMOS) test test-fast faults lint format tables docs lock wheel clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ format: full ## let ruff format the code
 tables: full ## write the result tables of the READMEs from the metafiles
 	"$(PY)" tools/analysis/make_tables.py
 
+docs: full ## build the site of docs/ into site/, whose index.html opens without a server
+	"$(PY)" tools/analysis/make_tables.py --check
+	NO_MKDOCS_2_WARNING=1 "$(PY)" -m mkdocs build
+
 lock: ## write the lock files anew; LOCK='--upgrade-package ruff' moves a version
 	requirements/sync.sh lock $(LOCK)
 
@@ -82,7 +86,7 @@ wheel: cls ## build the wheel and the source archive into dist/
 	@ls dist
 
 clean: ## remove caches and builds; .venv, data and results stay
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache
 	find uniformer_mm configs tools tests -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## also remove .venv

@@ -1,10 +1,9 @@
-"""What the READMEs of the configs tell to type is understood, and reaches the rows of their tables.
+"""What the pages tell to type is understood, and reaches the rows of the READMEs' tables.
 
-Every line of a ``bash`` block that trains or tests is read, and its options put into its config.
+Every command that trains or tests a config of ours is read, and its options put into its config.
 """
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,8 @@ import pytest
 import torch
 import yaml
 from mmengine.registry import TRANSFORMS, DefaultScope
+from page_commands import PAGES, as_python
+from page_commands import commands as commands_of
 from paper_configs import (
     CONFIGS,
     build_model,
@@ -27,11 +28,9 @@ from uniformer_mm.checkpoints import resolve
 from uniformer_mm.cli.config import near_misses
 from uniformer_mm.cli.numbers import check_numbers
 
-TOOL = re.compile(r'tools/(?:dist_)?(train|test)\.(?:py|sh)')
-
 
 class Command(NamedTuple):
-    """A command of ``configs/FOLDER/README.md``."""
+    """A command of a page in FOLDER, as of ``configs/FOLDER/README.md``."""
 
     folder: str
     task: str
@@ -43,14 +42,12 @@ class Command(NamedTuple):
 
 
 def commands() -> Iterator[Command]:
-    for page in sorted(CONFIGS.glob('*/README.md')):
-        for block in re.findall(r'```bash\n(.*?)```', page.read_text(), re.DOTALL):
-            for line in block.replace('\\\n', ' ').splitlines():
-                words = shlex.split(line, comments=True)
-                tool = TOOL.fullmatch(words[1]) if len(words) > 2 else None
-                if tool is not None:
-                    _, _, options = ' '.join(words).partition(' --cfg-options ')
-                    yield Command(page.parent.name, tool[1], words[2], tuple(options.split()))
+    for page in PAGES:
+        for words in commands_of(page):
+            tool, *args = as_python(words) or ('',)
+            if tool in ('tools/train.py', 'tools/test.py') and args[0].startswith('configs/'):
+                _, _, options = ' '.join(args).partition('--cfg-options ')
+                yield Command(page.parent.name, Path(tool).stem, args[0], tuple(options.split()))
 
 
 COMMANDS = list(commands())
@@ -81,7 +78,7 @@ def test_command_is_understood(command) -> None:
     cfg = with_options(command.config, command.options)
     check_numbers(cfg)
     start = cfg.model.backbone.get('init_cfg', {}).pop('checkpoint', None)
-    assert start is None or resolve(start).startswith(('https://', 'weights/'))
+    assert start is None or resolve(start).startswith(('https://', 'weights/', 'work_dirs/demo/'))
     before.model.backbone.get('init_cfg', {}).pop('checkpoint', None)
     if cfg.model != before.model:
         with torch.device('meta'):

@@ -1,25 +1,23 @@
 """What README and docs tell a newcomer to type works, and what they point to is there."""
 
+import argparse
 import re
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from page_commands import BLOCK, PAGES, REPO, as_python, commands
 from PIL import Image
 
 from uniformer_mm import UniFormer
 from uniformer_mm.version import __version__
 
-REPO = Path(__file__).resolve().parents[2]
-PAGES = sorted([*REPO.glob('*.md'), *REPO.glob('docs/*.md'), *REPO.glob('configs/*/*.md')])
-
-
-def read_example(page: str, word: str) -> str:
-    """The Python example of a page that holds a word."""
-    blocks = re.findall(r'```python\n(.*?)```', (REPO / page).read_text(), re.DOTALL)
-    (example,) = [block for block in blocks if word in block]
-    return example
+RULES = re.findall(r'^([a-z][a-z -]*):', (REPO / 'Makefile').read_text(), re.MULTILINE)
+TARGETS = set(' '.join(RULES).split())
+# Programs that are not ours, and lines that are a part of a command.
+OTHERS = re.compile(r'(\.venv/bin/)?pip|bash|cd|find|git|ln|source|-[cm]|--cfg-options')
+PARSED = 'parsed'
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(REPO)))
@@ -35,9 +33,33 @@ def test_links_and_named_files_exist(page: Path) -> None:
             titles = re.findall(r'^#+ (.*)$', target.read_text(), re.MULTILINE)
             slugs = [re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-') for title in titles]
             assert heading in slugs, link
-    for block in re.findall(r'```bash\n(.*?)```', text, re.DOTALL):
+    for block in BLOCK.findall(text):
         for file in re.findall(r'\b(?:tools|configs|requirements)/[\w./-]+\.\w+', block):
             assert (REPO / file).is_file(), file
+
+
+@pytest.mark.parametrize(
+    'page',
+    [page for page in PAGES if BLOCK.search(page.read_text())],
+    ids=lambda page: str(page.relative_to(REPO)),
+)
+def test_commands_are_understood(page: Path, run_main, monkeypatch, capsys) -> None:
+    """Every tool takes its arguments, and every target of make is one."""
+    parse_args = argparse.ArgumentParser.parse_args
+
+    def only_parse(self, *args, **kwargs):
+        parse_args(self, *args, **kwargs)
+        raise SystemExit(PARSED)
+
+    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', only_parse)
+    for words in commands(page):
+        if words[0] == 'make':
+            assert {word for word in words[1:] if '=' not in word} <= TARGETS, words
+        elif command := as_python(words):
+            monkeypatch.syspath_prepend((REPO / command[0]).parent)
+            assert run_main(*command) == PARSED, (words, capsys.readouterr().err)
+        else:
+            assert OTHERS.fullmatch(words[0]) or '$T/' in ' '.join(words), words
 
 
 def test_the_readme_is_short_and_has_its_picture() -> None:
@@ -61,6 +83,7 @@ def test_plain_pytorch_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     classifier = UniFormer('small', out_indices=(3,), final_norm=True).state_dict()
     torch.save({'model': classifier}, tmp_path / 'checkpoints/uniformer_small_in1k.pth')
     names: dict = {}
-    example = read_example('README.md', 'fold_for_inference')
+    blocks = re.findall(r'```python\n(.*?)```', (REPO / 'README.md').read_text(), re.DOTALL)
+    (example,) = [block for block in blocks if 'fold_for_inference' in block]
     exec(example.replace('800, 1280', '64, 96'), names)
     assert [tuple(m.shape[2:]) for m in names['maps']] == [(16, 24), (8, 12), (4, 6), (2, 3)]

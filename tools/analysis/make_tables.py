@@ -1,6 +1,6 @@
-"""Write the result tables of the READMEs, whose one source are the metafiles of ``configs/``.
+"""Write the tables of READMEs and errata, whose one source are the metafiles of ``configs/``.
 
-A README has each table between ``<!-- table: NAME -->`` and ``<!-- /table -->``. What a table says
+A page has each table between ``<!-- table: NAME -->`` and ``<!-- /table -->``. What a table says
 about the recipe (drop path, batch, learning rate) is read from the configs.
 
 Examples:
@@ -24,6 +24,7 @@ import yaml
 from mmengine.config import Config, DictAction
 
 REPO = Path(__file__).resolve().parents[2]
+METAFILES = yaml.safe_load((REPO / 'model-index.yml').read_text())['Import']
 MARKED = re.compile(r'(<!-- table: (\S+) -->\n).*?(<!-- /table -->)', re.DOTALL)
 HOSTS = {
     'drive.google.com': 'Google Drive',
@@ -270,6 +271,25 @@ class Tasks:
         return '\n'.join(markdown(header, rows))
 
 
+class Errata:
+    """The table of docs/errata.md: the notes of all metafiles, each with the rows it is about."""
+
+    def __str__(self) -> str:
+        notes: dict[tuple[str, str, str], list[str]] = {}
+        for path in METAFILES:
+            folder = Path(path).parent.name
+            for model in read_models(folder).values():
+                link = f'[{model["Metadata"]["Model"]}](../{model["Config"]})'
+                for column, note in model['Metadata'].get('Errata', {}).items():
+                    links = notes.setdefault((folder, column, note), [])
+                    links += [link] if link not in links else []
+        rows = [
+            [f'[{folder}](../configs/{folder}/README.md)', ', '.join(links), column, note]
+            for (folder, column, note), links in notes.items()
+        ]
+        return '\n'.join(markdown(('table', 'model', 'column', 'note'), rows))
+
+
 HEAD, COST, TAIL = ('model',), ('params', 'FLOPs (published)'), ('config', 'weights')
 DESIGN = (*HEAD, 'model.backbone.*')
 IMAGENET = (*HEAD, *COST, 'top-1', *TAIL)
@@ -285,8 +305,9 @@ VARIANTS = (*STARTS, *COST, *SCORES, '1 x 1', 'config')
 SMALL_VIDEO = (*HEAD, 'frames x stride', *COST, 'top-1', *TAIL)
 DUAL_KINETICS = (*HEAD, 'data', 'start', 'frames x stride', *COST, 'top-1', 'top-5', *TAIL)
 DUAL_SMALL_VIDEO = (*HEAD, 'start', *SMALL_VIDEO[1:])
-TABLES: dict[str, Table | Tasks] = {
+TABLES: dict[str, Table | Tasks | Errata] = {
     'tasks': Tasks(),
+    'errata': Errata(),
     'imagenet': Table('imagenet', '*_8xb128_in1k', IMAGENET, without='*_*_8xb128_in1k'),
     'imagenet-design': Table(
         'imagenet',
@@ -371,8 +392,9 @@ def fill(text: str) -> str:
 
 
 def readmes() -> list[Path]:
-    """The files that may have tables."""
-    return [REPO / 'README.md', *sorted((REPO / 'configs').glob('*/README.md'))]
+    """The pages that have tables."""
+    pages = (REPO / 'README.md', REPO / 'docs/errata.md')
+    return [*pages, *sorted((REPO / 'configs').glob('*/README.md'))]
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ class DualFormer(StagedBackbone):
 
     The first embedding halves the number of frames; afterwards it stays. As of other networks of
     MMAction2, the output is a tensor if one stage is returned: stage i (0-based) gives
-    (B, embed_dims[i], T / 2, H / 2**(i+2), W / 2**(i+2)), sizes floored.
+    ``(B, embed_dims[i], T / 2, H / 2**(i+2), W / 2**(i+2))``, sizes floored.
 
     Args:
         arch: A name of :attr:`arch_zoo` or a dict with the fields of

@@ -49,8 +49,8 @@ class UniFormer(StagedBackbone):
     the end of the stages, and in nothing else.
 
     Maps an image (B, in_channels, H, W), of at least 32 pixels a side, to the maps of the
-    returned stages: stage i (0-based) gives (B, embed_dims[i], H / 2**(i+2), W / 2**(i+2)). Patch
-    embeddings floor odd sizes, convolutional ones round them up.
+    returned stages: stage i (0-based) gives ``(B, embed_dims[i], H / 2**(i+2), W / 2**(i+2))``.
+    Patch embeddings floor odd sizes, convolutional ones round them up.
 
     Args:
         arch: A name of :attr:`arch_zoo` or a dict with the fields of

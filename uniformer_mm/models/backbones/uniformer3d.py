@@ -29,7 +29,7 @@ class UniFormer3D(UniFormer):
     network attends over all positions of all frames jointly, and ends as a classifier.
 
     As of other networks of MMAction2, the output is a tensor if one stage is returned: stage i
-    (0-based) gives (B, embed_dims[i], (T + 1) // 2, H // 2**(i+2), W // 2**(i+2)).
+    (0-based) gives ``(B, embed_dims[i], (T + 1) // 2, H // 2**(i+2), W // 2**(i+2))``.
 
     Args:
         arch: A name of :attr:`arch_zoo` or a dict with the fields of

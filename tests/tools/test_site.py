@@ -1,0 +1,102 @@
+"""The site of docs/ builds strictly, has all results and types, and fetches nothing."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from browser import CHROMIUM, FLAGS
+from page_commands import BLOCK, PAGES
+
+from uniformer_mm import registry
+
+METAFILES = yaml.safe_load(Path(__file__).parents[2].joinpath('model-index.yml').read_text())
+FETCHED = re.compile(r'<(?:iframe|img|link|script|source|video)\b[^>]*?\s(?:href|src)="([^"]*)"')
+ROW = re.compile(r'<tr>(.*?)</tr>', re.DOTALL)
+CELL = re.compile(r'<td>(.*?)</td>', re.DOTALL)
+
+
+@pytest.fixture(scope='module')
+def site(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site: strict, so that every page of the navigation and every link is there."""
+    out = tmp_path_factory.mktemp('site')
+    subprocess.run(
+        [sys.executable, '-m', 'mkdocs', 'build', '--quiet', '--site-dir', str(out)],
+        cwd=repo_root,
+        env={**os.environ, 'NO_MKDOCS_2_WARNING': '1'},
+        check=True,
+    )
+    return out
+
+
+def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
+    pages = sorted(site.rglob('*.html'))
+    assert len(pages) > 30
+    for page in pages:
+        addresses = FETCHED.findall(page.read_text())
+        assert addresses, page
+        for address in addresses:
+            assert '//' not in address, (page, address)
+            if page.name != '404.html':  # whose addresses begin at the root of a server
+                assert (page.parent / re.split('[?#]', address)[0]).exists(), (page, address)
+    for style in site.rglob('*.css'):
+        assert not re.search(r'url\(["\']?(https?:)?//|@import', style.read_text()), style
+
+
+@pytest.mark.parametrize('metafile', METAFILES['Import'], ids=lambda path: Path(path).parent.name)
+def test_every_result_is_in_the_zoo(site: Path, repo_root: Path, metafile: str) -> None:
+    text = re.sub(r'<(?!/?t[rd])[^>]*>', '', (site / 'zoo.html').read_text())
+    rows = [cells for row in ROW.findall(text) if (cells := CELL.findall(row))]
+    for model in yaml.safe_load((repo_root / metafile).read_text())['Models']:
+        name, params = model['Metadata']['Model'], f'{model["Metadata"]["Parameters"] / 1e6:.2f} M'
+        # Where nobody published a score, the cell has the note alone.
+        score = str(next(iter(model['Results'][0]['Metrics'].values()), ''))
+        assert any(
+            re.fullmatch(rf'{re.escape(name)}( \[\d+\])?', row[0])
+            and any(cell.startswith(params) for cell in row)
+            and any(cell.startswith(score) for cell in row)
+            for row in rows
+        ), model['Name']
+
+
+def test_every_type_is_in_the_reference(site: Path) -> None:
+    text = ''.join(page.read_text() for page in (site / 'api').glob('*.html'))
+    registries = [found for found in vars(registry).values() if hasattr(found, 'modules')]
+    for found in registries:
+        for type_name in {*found.module_dict, *found.modules}:
+            # A class may bear another name than its type: TableEqualize is an Equalize.
+            assert re.search(rf'id="[\w.]+\.(Table)?{type_name}"', text), type_name
+
+
+def test_commands_say_what_they_need(site: Path) -> None:
+    """What trains or tests a recipe of the papers names its data, and GPUs where it has many."""
+    for page in PAGES:
+        if page.parts[-3] != 'configs':
+            continue
+        text = (site / 'configs' / page.parent.name / 'index.html').read_text()
+        titles = re.findall(r'<span class="filename">(Needs .*?)</span>', text)
+        blocks = [block for block in BLOCK.findall(page.read_text()) if 'tools/dist_' in block]
+        assert sum('GPUs' in title for title in titles) == len(blocks) > 0
+    page = (site / 'tasks/video.html').read_text()
+    assert 'Needs Kinetics-400, GPUs' in page
+    assert 'Needs make demo-video' in page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='no Chromium or Chrome on the PATH')
+def test_the_search_needs_no_server(site: Path) -> None:
+    playwright = pytest.importorskip('playwright.sync_api')
+    asked, errors = [], []
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page()
+        page.on('request', lambda request: asked.append(request.url))
+        page.on('pageerror', lambda error: errors.append(error))
+        page.goto((site / 'zoo.html').as_uri())
+        page.locator('.md-search__input').press_sequentially('preemption')
+        page.locator('.md-search-result__item', has_text='PreemptionHook').first.wait_for()
+        browser.close()
+    assert not errors
+    assert all(url.startswith(('file:', 'data:')) for url in asked)
