@@ -18,11 +18,14 @@ import argparse
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mmengine.registry import DefaultScope
 
 from uniformer_mm import cli
 
@@ -43,10 +46,14 @@ if TYPE_CHECKING:
     import numpy as np
     from mmengine.infer import BaseInferencer
 
-STAGES = {'none': 0, **{str(number): number for number in (1, 2, 3, 4)}}
-STAGE = '3'  # small pictures, as those of the demos, leave a single place on the map of stage 4
+STAGES = [('none', 0), ('1', 1), ('2', 2), ('3', 3), ('4', 4)]
+STAGE = 3  # small pictures, as those of the demos, leave a single place on the map of stage 4
 HEIGHT = 320  # of a heat map, in pixels
 KEPT = 3600  # seconds for which files that were dropped on the page, and pictures, are kept
+
+
+# gradio's player trims with a program that the browser would fetch from another host.
+HIDE_TRIMMING = '[title="Trim video to selection"], [title^="Reset video"] {display: none}'
 
 
 class Task(NamedTuple):
@@ -78,13 +85,13 @@ class Model:
     """
 
     def __init__(self, arguments: list[str]) -> None:
-        scope = cli.load_config(arguments[0])[0].get('default_scope')
-        if scope not in TASKS:
-            raise cli.UserError(f'{arguments[0]} is for {scope}: expected one of {[*TASKS]}.')
-        self.task = TASKS[scope]
+        self.scope = cli.load_config(arguments[0])[0].get('default_scope')
+        if self.scope not in TASKS:
+            raise cli.UserError(f'{arguments[0]} is for {self.scope}: expected one of {[*TASKS]}.')
+        self.task = TASKS[self.scope]
         self.args = self.task.tool.parse_args(arguments, files=False)
-        self.cfg = common.read_config(self.args, scope)
-        self.kind = looking.KINDS.get(scope)  # of what heat maps can be made
+        self.cfg = common.read_config(self.args, self.scope)
+        self.kind = looking.KINDS.get(self.scope)  # of what heat maps can be made
 
     @cached_property
     def inferencer(self) -> BaseInferencer:
@@ -142,6 +149,8 @@ def build_page(tabs: list[Tab]) -> gradio.Blocks:
 
     # MMEngine's default scope is one for all threads.
     queue = dict(concurrency_limit=1, concurrency_id='models')
+    # Without the button that would send a picture to a server of Hugging Face.
+    drawn = dict(format='png', interactive=False, buttons=['download', 'fullscreen'])
 
     def add_model(model: Model) -> None:
         heated = model.kind is not None
@@ -149,23 +158,34 @@ def build_page(tabs: list[Tab]) -> gradio.Blocks:
         with gr.Row():
             with gr.Column():
                 if model.task.files == 'video':
-                    dropped = gr.Video(label='Clip', sources=['upload'])
+                    dropped = gr.Video(label='Clip', sources='upload', buttons=[], height=HEIGHT)
                 else:
-                    dropped = gr.Image(label='Photograph', sources=['upload', 'clipboard'])
-                stage = gr.Radio([*STAGES], value=STAGE, label='Heat map of stage', visible=heated)
+                    dropped = gr.Image(
+                        label='Photograph', sources=['upload', 'clipboard'], buttons=[]
+                    )
+                stage = gr.Radio(STAGES, value=STAGE, label='Heat map of stage', visible=heated)
                 text = gr.Textbox(label='Found')
-                shares = gr.Label(visible=False)
+                shares = gr.Label(label='Shares', visible=False)
             with gr.Column():
-                picture = gr.Image(label='Picture', format='png', interactive=False)
-                heat = gr.Image(label='Speaks for it', format='png', visible=heated)
+                picture = gr.Image(label='Picture', **drawn)
+                heat = gr.Image(label='Speaks for it', visible=heated, **drawn)
 
-        def show(file: dict | None, chosen: str) -> dict[gr.Component, Any]:
+        def show_heat(path: Path, stage: int) -> np.ndarray | None:
+            try:
+                return model.heat(path, stage)
+            except cli.UserError as error:  # a backbone of others has a prediction all the same
+                gr.Warning(str(error))
+                return None
+
+        def show(file: dict | None, chosen: int) -> dict[gr.Component, Any]:
             if file is None:
                 return {text: None, shares: gr.Label(visible=False), picture: None, heat: None}
             path = Path(file['path'])
             try:
-                found = model.look(path)
-                hot = model.heat(path, STAGES[chosen]) if heated and STAGES[chosen] else None
+                # Whichever model was asked last has left its own.
+                with DefaultScope.overwrite_default_scope(model.scope):
+                    found = model.look(path)
+                    hot = show_heat(path, chosen) if heated and chosen else None
             except Exception as error:  # decoders and networks fail in many ways
                 if cli.debugging():
                     traceback.print_exc()
@@ -180,7 +200,7 @@ def build_page(tabs: list[Tab]) -> gradio.Blocks:
 
         # The file itself, as the tools read it: not what the page would make of it.
         gr.on(
-            [dropped.change, stage.input],
+            [dropped.upload, dropped.clear, stage.input],
             show,
             [dropped, stage],
             [text, shares, picture, heat],
@@ -203,18 +223,54 @@ def build_page(tabs: list[Tab]) -> gradio.Blocks:
     return page
 
 
+class OwnFilesOnly:
+    """Have browsers ask no other host for what is on the page, whatever gradio puts there.
+
+    Args:
+        app: The server of the page.
+    """
+
+    POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
+
+    def __init__(self, app: Callable) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        async def send_with_policy(message: dict) -> None:
+            if message['type'] == 'http.response.start':
+                policy = (b'content-security-policy', self.POLICY)
+                message = {**message, 'headers': [*message.get('headers', ()), policy]}
+            await send(message)
+
+        await self.app(scope, receive, send_with_policy)
+
+
 def open_page(page: gradio.Blocks, args: argparse.Namespace) -> str:
-    """Serve the page in the background; returns its address."""
-    _, address, _ = page.launch(
-        server_name=args.host,
-        server_port=args.port,
-        max_file_size=int(args.max_size * 2**20),
-        share=False,
-        ssr_mode=False,
-        footer_links=[],
-        quiet=True,
-        prevent_thread_lock=True,
-    )
+    """Serve the page in the background; returns its address.
+
+    Raises:
+        UserError: If host or port cannot be used.
+    """
+    from starlette.middleware import Middleware
+
+    try:
+        _, address, _ = page.launch(
+            server_name=args.host,
+            server_port=args.port,
+            max_file_size=int(args.max_size * 2**20),
+            share=False,
+            app_kwargs=dict(middleware=[Middleware(OwnFilesOnly)]),
+            css=HIDE_TRIMMING,
+            ssr_mode=False,
+            footer_links=[],
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+    except OSError as error:
+        raise cli.UserError(
+            f'{args.host} has no free port {args.port or "from 7860 to 7959"} to listen on: choose '
+            'another --port or --host.'
+        ) from error
     return address
 
 
@@ -258,7 +314,10 @@ def main() -> None:
         raise cli.UserError("The page needs gradio: pip install 'uniformer-mm[app]'")
     os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
     models = [Model(words) for words in args.models]
-    tabs = [Tab(model.task.title, model) for model in models] or find_demos()
+    tabs = [
+        Tab(f'{model.task.title}: {Path(model.args.checkpoint).stem}', model) for model in models
+    ]
+    tabs = tabs or find_demos()
     page = build_page(tabs)
     print(f'{open_page(page, args)}   Ctrl-C ends it', flush=True)
     page.block_thread()

@@ -224,7 +224,8 @@ def make_find(
             image, bboxes=[boxes or []], kpt_thr=args.keypoint_thr, draw_bbox=True, return_vis=True
         )
         (picture,), (people,) = result['visualization'], result['predictions']
-        return common.Found(picture[..., ::-1], people, f'poses of {len(people)} people')
+        text = 'pose of the whole image' if boxes is None else f'poses of {len(people)} people'
+        return common.Found(picture[..., ::-1], people, text)
 
     return find
 
