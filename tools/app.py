@@ -154,7 +154,7 @@ def build_page(tabs: list[Tab]) -> gradio.Blocks:
 
     def add_model(model: Model) -> None:
         heated = model.kind is not None
-        gr.Markdown(f'`{model.args.config}` with `{model.args.checkpoint}`')
+        gr.Markdown(f'`{Path(model.args.config).name}` with `{Path(model.args.checkpoint).name}`')
         with gr.Row():
             with gr.Column():
                 if model.task.files == 'video':
