@@ -167,7 +167,7 @@ def build_page(tabs: list[Tab]) -> gradio.Blocks:
                 text = gr.Textbox(label='Found')
                 shares = gr.Label(label='Shares', visible=False)
             with gr.Column():
-                picture = gr.Image(label='Picture', **drawn)
+                picture = gr.Image(label='Picture', show_label=False, **drawn)
                 heat = gr.Image(label='Speaks for it', visible=heated, **drawn)
 
         def show_heat(path: Path, stage: int) -> np.ndarray | None:
