@@ -65,7 +65,7 @@ class Demo:
         curves: Further validation scores to draw, with their labels.
         variants: Further tests of the same checkpoint: label to ``--cfg-options``; nothing is
             expected of them.
-        drawing: Further arguments of tools/visualization/draw.py.
+        classes: File with the names of the classes, if the data set does not tell them.
     """
 
     title: str
@@ -76,7 +76,7 @@ class Demo:
     next_steps: tuple[str, ...]
     curves: dict[str, str] = dataclasses.field(default_factory=dict)
     variants: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    drawing: tuple[str, ...] = ()
+    classes: str | None = None
 
     def write(self, metrics: dict[str, float]) -> str:
         """The scores in one line. A detector that finds nothing reports nothing: 0."""
@@ -220,7 +220,8 @@ def run_demo(name: str) -> None:
     picture, curve = out / 'predictions.png', out / 'curve.png'
     run(
         *('tools/visualization/draw.py', demo.config, predictions, picture),
-        *('--first-row', out / 'row.png', *demo.drawing),
+        *('--first-row', out / 'row.png'),
+        *(('--classes', demo.classes) if demo.classes else ()),
         quiet=True,
     )
     curves = {key: score.label for key, score in demo.scores.items()} | demo.curves
@@ -366,7 +367,7 @@ DEMOS = dict(
                 'test_dataloader.dataset.pipeline.1.num_clips=1',
             ),
         },
-        drawing=('--classes', 'data/mini/kinetics/label_map.txt'),
+        classes='data/mini/kinetics/label_map.txt',
         weights='recognizer',
         next_steps=(
             'tools/inference/classify_video.py {config} {weights} '

@@ -36,6 +36,7 @@ KINDS = dict(
 CAMERA = re.compile(r'camera:(\d+)')
 # What is wrong with the place of a result, and will be with that of the next.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOTDIR)
+TOP = 5  # classes that are named
 # The files that become of each input: a picture or film, then its predictions.
 Results = dict[Path, list[Path]]
 
@@ -48,16 +49,21 @@ class Found(NamedTuple):
         prediction: What a JSON file is to hold of it.
         text: It in a few words.
         classes: The class of each pixel, (H, W) uint8, if the model tells them apart.
+        shares: How sure the model is of the likeliest classes, or how many of the pixels are of
+            each, by their names.
     """
 
     picture: np.ndarray
     prediction: Any
     text: str
     classes: np.ndarray | None = None
+    shares: dict[str, float] | None = None
 
 
 # Of the pixels of an image, (H, W, 3) uint8 BGR, and the input that it is or comes from.
 Find = Callable[[np.ndarray, Path], Found]
+# Of a file.
+Look = Callable[[Path], Found]
 
 
 def make_parser(
@@ -66,6 +72,7 @@ def make_parser(
     out_dir: str,
     predictions: str | None = None,
     inputs: str = 'image, video, folder of them, or camera:0',
+    files: bool = True,
 ) -> argparse.ArgumentParser:
     """A parser with the arguments of all such tools.
 
@@ -75,19 +82,27 @@ def make_parser(
         out_dir: Default folder of the results.
         predictions: What ``--save-predictions`` writes. Defaults to None, for no such option.
         inputs: What may be given as input. Defaults to what :func:`run` takes.
+        files: Whether files go in and come out; otherwise the arguments are those of the model
+            alone. Defaults to True.
     """
     parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=None if files else f'{Path(sys.argv[0]).name} --model',
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('config', help=f'config file of {model}')
     parser.add_argument('checkpoint', help='its trained weights')
-    parser.add_argument('input', type=Path, help=inputs)
-    parser.add_argument('--out-dir', type=Path, default=Path(out_dir), help='default: %(default)s')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace results that are there already'
-    )
     parser.add_argument('--device', help='e.g. cpu or cuda:1; default: a GPU if there is one')
-    if predictions is not None:
+    parser.set_defaults(save_predictions=False)
+    if files:
+        parser.add_argument('input', type=Path, help=inputs)
+        parser.add_argument(
+            '--out-dir', type=Path, default=Path(out_dir), help='default: %(default)s'
+        )
+        parser.add_argument(
+            '--overwrite', action='store_true', help='replace results that are there already'
+        )
+    if files and predictions is not None:
         parser.add_argument(
             '--save-predictions',
             action='store_true',
@@ -250,15 +265,21 @@ def run(results: Results, find: Find) -> None:
     """
 
     def run_one(path: Path, progress: Progress) -> str:
-        write = write_film if is_film(path) else write_picture
-        return f'{results[path][0]}: {write(path, *results[path], find=find, progress=progress)}'
+        if is_film(path):
+            return write_film(path, *results[path], find=find, progress=progress)
+        return write_picture(path, *results[path], look=at_images(find))
 
     run_each(results, run_one)
 
 
-def write_picture(image: Path, target: Path, *predictions: Path, find: Find, **_: Any) -> str:
-    """Write the picture and predictions of an image; returns what was found."""
-    found = find(read_image(image), image)
+def at_images(find: Find) -> Look:
+    """Let what looks at pixels look at the files of images."""
+    return lambda path: find(read_image(path), path)
+
+
+def write_picture(path: Path, target: Path, *predictions: Path, look: Look) -> str:
+    """Write the picture and predictions of a file; returns what there is to say about it."""
+    found = look(path)
     if not cv2.imwrite(str(target), found.picture):
         raise cli.UserError(f'{target} cannot be written.')
     for file in predictions:
@@ -266,7 +287,7 @@ def write_picture(image: Path, target: Path, *predictions: Path, find: Find, **_
             mmengine.dump(found.prediction, file)
         else:
             Image.fromarray(found.classes).save(file)
-    return found.text
+    return f'{target}: {found.text}'
 
 
 def write_film(
@@ -302,7 +323,7 @@ def write_film(
     for file in predictions:
         mmengine.dump(found, file)
     missing = f' of the {expected} that it announces: cut off?' if count < expected else ''
-    return f'{count} frames{missing}'
+    return f'{target}: {count} frames{missing}'
 
 
 class Film:
@@ -482,10 +503,16 @@ def class_names(
     return names
 
 
-def describe(scores: Tensor, names: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """The prediction of a classifier, with the names of mmpretrain's inferencer, and in words."""
-    label, shares = int(scores.argmax()), scores.tolist()
+def describe(scores: Tensor, names: Sequence[str]) -> tuple[dict[str, Any], str, dict[str, float]]:
+    """The prediction of a classifier, with the names of mmpretrain's inferencer.
+
+    Returns:
+        It, the likeliest class in words, and the shares of the likeliest classes.
+    """
+    shares = scores.tolist()
+    label, *others = scores.topk(min(TOP, len(names))).indices.tolist()
     prediction = dict(
         pred_label=label, pred_class=names[label], pred_score=shares[label], pred_scores=shares
     )
-    return prediction, f'{names[label]} ({shares[label]:.1%})'
+    top = {names[number]: shares[number] for number in (label, *others)}
+    return prediction, f'{names[label]} ({shares[label]:.1%})', top

@@ -10,36 +10,44 @@ Examples:
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import common
 import numpy as np
+from mmengine.config import Config
 
 import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
 
+if TYPE_CHECKING:
+    from mmdet.apis import DetInferencer
 
-def parse_args() -> argparse.Namespace:
+
+def parse_args(args: Sequence[str] | None = None, files: bool = True) -> argparse.Namespace:
     parser = common.make_parser(
         __doc__,
         'a detector',
         out_dir='work_dirs/detections',
         predictions='boxes, classes, scores and masks',
+        files=files,
     )
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='draw from this score; default: %(default)s'
     )
-    return parser.parse_args()
+    return parser.parse_args(args)
 
 
-def main() -> None:
-    args = parse_args()
-    cfg = common.read_config(args, 'mmdet')
-    results = common.plan_results(args)
-
+def build_inferencer(cfg: Config, args: argparse.Namespace) -> 'DetInferencer':
+    """mmdet's inferencer, as ``common.load`` gives it."""
     from mmdet.apis import DetInferencer
 
-    inferencer = common.load(DetInferencer, cfg, args)
+    return common.load(DetInferencer, cfg, args)
+
+
+def make_find(inferencer: 'DetInferencer', cfg: Config, args: argparse.Namespace) -> common.Find:
+    """What finds and draws the objects of an image."""
 
     def find(image: np.ndarray, path: Path) -> common.Found:
         (sample,) = inferencer(image, return_datasamples=True)['predictions']
@@ -48,7 +56,14 @@ def main() -> None:
         prediction = inferencer.pred2dict(sample) if args.save_predictions else None
         return common.Found(picture, prediction, f'{count} found')
 
-    common.run(results, find)
+    return find
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = common.read_config(args, 'mmdet')
+    results = common.plan_results(args)
+    common.run(results, make_find(build_inferencer(cfg, args), cfg, args))
 
 
 if __name__ == '__main__':

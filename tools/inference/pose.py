@@ -15,13 +15,14 @@ import argparse
 import copy
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import common
 import numpy as np
 import torch
+from mmengine.config import Config
 
 import uniformer_mm  # noqa: F401  registers
 from uniformer_mm import cli
@@ -34,12 +35,13 @@ PERSON_CATEGORY = 1
 FindPeople = Callable[[np.ndarray], list[list[float]]]
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(args: Sequence[str] | None = None, files: bool = True) -> argparse.Namespace:
     parser = common.make_parser(
         __doc__,
         'a pose estimator',
         out_dir='work_dirs/poses',
         predictions='keypoints and their scores',
+        files=files,
     )
     boxes = parser.add_mutually_exclusive_group()
     boxes.add_argument(
@@ -56,13 +58,14 @@ def parse_args() -> argparse.Namespace:
         metavar=('X1', 'Y1', 'X2', 'Y2'),
         help='a person in pixels; may be repeated; the same for every image',
     )
-    boxes.add_argument(
-        '--boxes',
-        type=Path,
-        metavar='PATH',
-        help='COCO results of images (image_id is the number in the name of the image), or the '
-        'preds folder of detect.py',
-    )
+    if files:
+        boxes.add_argument(
+            '--boxes',
+            type=Path,
+            metavar='PATH',
+            help='COCO results of images (image_id is the number in the name of the image), or the '
+            'preds folder of detect.py',
+        )
     parser.add_argument(
         '--label',
         type=int,
@@ -78,7 +81,7 @@ def parse_args() -> argparse.Namespace:
         default=0.3,
         help='draw keypoints from this score; default: %(default)s',
     )
-    return parser.parse_args()
+    return parser.parse_args(args)
 
 
 def read_boxes(
@@ -188,35 +191,53 @@ def build_detector(args: argparse.Namespace) -> FindPeople:
     return find_people
 
 
-def main() -> None:
-    args = parse_args()
-    cfg = common.read_config(args, 'mmpose')
+def build_inferencer(cfg: Config, args: argparse.Namespace) -> 'Pose2DInferencer':
+    """mmpose's inferencer, as ``common.load`` gives it, for people in given boxes.
+
+    Raises:
+        UserError: If the model takes no boxes, or ``--box`` is none.
+    """
+    from mmpose.apis import Pose2DInferencer
+
     if cfg.get('data_mode') != 'topdown':
         raise cli.UserError(f'{args.config} is no top-down model: it takes no boxes.')
-    results = common.plan_results(args)
     for box in args.box or []:
         if not has_area(box):
             raise cli.UserError(f'--box {box}: expected X1 < X2 and Y1 < Y2.')
-    of_image = {}
-    if args.boxes is not None:
-        of_image = read_boxes(args.boxes, [*results], args.label, args.box_thr)
+    return common.load(with_boxes(Pose2DInferencer), cfg, args, det_model='whole_image')
+
+
+def make_find(
+    inferencer: 'Pose2DInferencer',
+    cfg: Config,
+    args: argparse.Namespace,
+    of_image: Mapping[Path, list[list[float]]] | None = None,
+) -> common.Find:
+    """What estimates and draws the poses of an image; of some the people may be known."""
     find_people = build_detector(args) if args.detector else None
 
-    from mmpose.apis import Pose2DInferencer
-
-    inferencer = common.load(with_boxes(Pose2DInferencer), cfg, args, det_model='whole_image')
-
     def find(image: np.ndarray, path: Path) -> common.Found:
-        boxes = find_people(image) if find_people else of_image.get(path, args.box)
+        boxes = find_people(image) if find_people else (of_image or {}).get(path, args.box)
         if boxes == []:
             return common.Found(image, [], 'no person')
         (result,) = inferencer(
             image, bboxes=[boxes or []], kpt_thr=args.keypoint_thr, draw_bbox=True, return_vis=True
         )
         (picture,), (people,) = result['visualization'], result['predictions']
-        return common.Found(picture[..., ::-1], people, f'poses of {len(people)} people')
+        text = 'pose of the whole image' if boxes is None else f'poses of {len(people)} people'
+        return common.Found(picture[..., ::-1], people, text)
 
-    common.run(results, find)
+    return find
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = common.read_config(args, 'mmpose')
+    results = common.plan_results(args)
+    of_image = {}
+    if args.boxes is not None:
+        of_image = read_boxes(args.boxes, [*results], args.label, args.box_thr)
+    common.run(results, make_find(build_inferencer(cfg, args), cfg, args, of_image))
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ Examples:
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from mmseg.apis import MMSegInferencer
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(args: Sequence[str] | None = None, files: bool = True) -> argparse.Namespace:
     parser = common.make_parser(
         __doc__,
         'a segmentor',
         out_dir='work_dirs/segmentations',
         predictions='the class of each pixel of an image, from 0, to DIR/preds/NAME.png and the '
         'share of each class',
+        files=files,
     )
     parser.add_argument(
         '--opacity',
@@ -42,10 +44,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--names', action='store_true', help='write the name of each class into its largest row'
     )
-    args = parser.parse_args()
-    if not 0 <= args.opacity <= 1:
-        parser.error(f'--opacity: expected a number from 0 to 1, got {args.opacity}')
-    return args
+    parsed = parser.parse_args(args)
+    if not 0 <= parsed.opacity <= 1:
+        parser.error(f'--opacity: expected a number from 0 to 1, got {parsed.opacity}')
+    return parsed
 
 
 def build_inferencer(cfg: Config, args: argparse.Namespace) -> 'MMSegInferencer':
@@ -73,11 +75,8 @@ def build_inferencer(cfg: Config, args: argparse.Namespace) -> 'MMSegInferencer'
     return inferencer
 
 
-def main() -> None:
-    args = parse_args()
-    cfg = common.read_config(args, 'mmseg')
-    results = common.plan_results(args, label_maps=True)
-    inferencer = build_inferencer(cfg, args)
+def make_find(inferencer: 'MMSegInferencer', cfg: Config, args: argparse.Namespace) -> common.Find:
+    """What colours an image."""
     inferencer.visualizer.alpha = args.opacity
     names = inferencer.model.dataset_meta['classes']
 
@@ -87,11 +86,18 @@ def main() -> None:
         classes = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
         found, counts = np.unique(classes, return_counts=True)
         order = np.argsort(-counts)
-        shares = {names[found[i]]: counts[i] / classes.size for i in order}
-        text = ', '.join([*shares][:5]) + (', ...' if len(shares) > 5 else '')
-        return common.Found(picture, shares, text, classes)
+        shares = {names[found[i]]: float(counts[i] / classes.size) for i in order}
+        text = ', '.join([*shares][: common.TOP]) + (', ...' if len(shares) > common.TOP else '')
+        return common.Found(picture, shares, text, classes, shares)
 
-    common.run(results, find)
+    return find
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = common.read_config(args, 'mmseg')
+    results = common.plan_results(args, label_maps=True)
+    common.run(results, make_find(build_inferencer(cfg, args), cfg, args))
 
 
 if __name__ == '__main__':

@@ -13,7 +13,7 @@ Examples:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -88,6 +88,49 @@ def check(model: nn.Module) -> None:
         )
 
 
+def draw_maps(
+    model: nn.Module,
+    run: Callable[[nn.Module, Tensor], Tensor],
+    sample: looking.Sample,
+    stages: Sequence[int],
+    labels: Sequence[int] | None = None,
+    height: int = 160,
+) -> list[Tile]:
+    """A file as the network gets it, and under the heat of every class and stage.
+
+    Args:
+        model: A classifier or recognizer that :func:`check` has seen.
+        run: Gives the logits of a batch of one.
+        sample: The file.
+        stages: Stages to look behind, from 1.
+        labels: Classes. Defaults to the predicted one.
+        height: Of an image, in pixels. Defaults to 160.
+
+    Raises:
+        UserError: If there is no such class.
+    """
+    with torch.no_grad():
+        (probabilities,) = run(model, sample.inputs).softmax(1)
+    labels = labels or [int(probabilities.argmax())]
+    if not {*labels} <= {*range(len(probabilities))}:
+        raise cli.UserError(
+            f'--labels {labels}: the model has the classes 0 to {len(probabilities) - 1}.'
+        )
+
+    def tile(frames: np.ndarray, caption: str) -> Tile:
+        chosen = [Image.fromarray(frames[i]) for i in looking.some_frames(len(frames))]
+        return Tile(join([enlarge(image, height) for image in chosen]), caption, 'black')
+
+    tiles = [tile(sample.frames, 'input')]
+    for label, stage in itertools.product(labels, stages):
+        heat = class_map(Logits(model, run, stage - 1), sample.inputs, label)
+        heat = heat.reshape(sample.frames.shape[:-1])
+        hot = np.stack([draw_heat(*pair) for pair in zip(sample.frames, heat, strict=True)])
+        share = f'{100 * probabilities[label]:.0f} %'
+        tiles.append(tile(hot, f'{label} ({share}), stage {stage}'))
+    return tiles
+
+
 def main() -> None:
     parser = looking.make_parser(__doc__, 'a classifier or recognizer', 'work_dirs/grad_cam')
     parser.add_argument(
@@ -101,26 +144,7 @@ def main() -> None:
     run = cli.library_of(cfg).task.run
 
     def draw(model: nn.Module, sample: looking.Sample) -> list[Tile]:
-        with torch.no_grad():
-            (probabilities,) = run(model, sample.inputs).softmax(1)
-        labels = args.labels or [int(probabilities.argmax())]
-        if not {*labels} <= {*range(len(probabilities))}:
-            raise cli.UserError(
-                f'--labels {labels}: the model has the classes 0 to {len(probabilities) - 1}.'
-            )
-
-        def tile(frames: np.ndarray, caption: str) -> Tile:
-            chosen = [Image.fromarray(frames[i]) for i in looking.some_frames(len(frames))]
-            return Tile(join([enlarge(image, args.height) for image in chosen]), caption, 'black')
-
-        tiles = [tile(sample.frames, 'input')]
-        for label, stage in itertools.product(labels, args.stages):
-            heat = class_map(Logits(model, run, stage - 1), sample.inputs, label)
-            heat = heat.reshape(sample.frames.shape[:-1])
-            hot = np.stack([draw_heat(*pair) for pair in zip(sample.frames, heat, strict=True)])
-            share = f'{100 * probabilities[label]:.0f} %'
-            tiles.append(tile(hot, f'{label} ({share}), stage {stage}'))
-        return tiles
+        return draw_maps(model, run, sample, args.stages, args.labels, args.height)
 
     looking.draw_each(args, cfg, check, draw)
 

@@ -11,14 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from draw import FRAMES, Tile, save_grid
 from mmengine.config import Config
-from mmengine.dataset import Compose
-from mmengine.registry import DefaultScope
+from mmengine.infer import BaseInferencer
 from PIL import Image
 from torch import Tensor, nn
 
 from uniformer_mm import cli
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / 'inference'))
+import classify  # noqa: E402
+import classify_video  # noqa: E402
 import common  # noqa: E402  what the tools share that run a model on a user's files
 
 PALE = 0.8  # share of white over what counts for nothing
@@ -36,9 +37,6 @@ class Sample(NamedTuple):
     frames: np.ndarray
 
 
-Read = Callable[[Path], Sample]
-
-
 def make_parser(
     description: str, model: str, out_dir: str, inputs: str = 'image, video, or folder of them'
 ) -> argparse.ArgumentParser:
@@ -49,40 +47,35 @@ def make_parser(
     return parser
 
 
-def open_images(args: argparse.Namespace, cfg: Config) -> tuple[nn.Module, Read]:
-    """A classifier of mmpretrain, and what reads an image for it as its test does."""
-    model = cli.build_trained(cfg, args.checkpoint, args.device)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        pipeline = Compose(cfg.test_dataloader.dataset.pipeline[1:])  # behind LoadImageFromFile
-
-    def read(path: Path) -> Sample:
-        image = pipeline(dict(img=common.read_image(path)))['inputs']  # BGR
-        inputs = model.data_preprocessor(dict(inputs=[image]))['inputs']
-        return Sample(inputs, image.numpy()[None, ::-1].transpose(0, 2, 3, 1))
-
-    return model, read
+def read_image(inferencer: BaseInferencer, path: Path) -> Sample:
+    """An image as a classifier of mmpretrain gets it in its test."""
+    image = inferencer.pipeline(dict(img=common.read_image(path)))['inputs']  # BGR
+    inputs = inferencer.model.data_preprocessor(dict(inputs=[image]))['inputs']
+    return Sample(inputs, image.numpy()[None, ::-1].transpose(0, 2, 3, 1))
 
 
-def open_videos(args: argparse.Namespace, cfg: Config) -> tuple[nn.Module, Read]:
-    """A recognizer of mmaction2, and what reads the middle one of the clips of its test."""
-    from mmaction.apis.inferencers import ActionRecogInferencer
-
-    inferencer = common.load(ActionRecogInferencer, cfg, args)
-
-    def read(path: Path) -> Sample:
-        common.check_file(path)
-        data = inferencer.pipeline(str(path))
-        clip = data['inputs'][len(data['inputs']) // 2]
-        batch = dict(inputs=[clip], data_samples=[data['data_samples']])
-        inputs = inferencer.model.data_preprocessor(batch)['inputs']
-        return Sample(inputs, clip.numpy().transpose(1, 2, 3, 0))
-
-    return inferencer.model, read
+def read_clip(inferencer: BaseInferencer, path: Path) -> Sample:
+    """The middle one of the clips that a recognizer of mmaction2 gets in its test."""
+    common.check_file(path)
+    data = inferencer.pipeline(str(path))
+    clip = data['inputs'][len(data['inputs']) // 2]
+    batch = dict(inputs=[clip], data_samples=[data['data_samples']])
+    inputs = inferencer.model.data_preprocessor(batch)['inputs']
+    return Sample(inputs, clip.numpy().transpose(1, 2, 3, 0))
 
 
-# By the config's default_scope: the opener, and the kind of its files.
-KINDS: dict[str, tuple[Callable, str]] = dict(
-    mmpretrain=(open_images, 'image'), mmaction=(open_videos, 'video')
+class Kind(NamedTuple):
+    """The files of a library: their kind, and what builds the inferencer and reads a file."""
+
+    files: str
+    build: Callable[[Config, argparse.Namespace], BaseInferencer]
+    read: Callable[[BaseInferencer, Path], Sample]
+
+
+# By the config's default_scope.
+KINDS = dict(
+    mmpretrain=Kind('image', classify.build_inferencer, read_image),
+    mmaction=Kind('video', classify_video.build_inferencer, read_clip),
 )
 
 
@@ -108,15 +101,15 @@ def draw_each(
             f'{args.config} is for {cfg.get("default_scope")}: expected a classifier of mmpretrain '
             'or a recognizer of mmaction.'
         )
-    open_model, kind = KINDS[cfg.default_scope]
-    inputs = common.find_inputs(args.input, kind)
+    kind = KINDS[cfg.default_scope]
+    inputs = common.find_inputs(args.input, kind.files)
     results = {path: [args.out_dir / f'{path.stem}.png'] for path in inputs}
     common.refuse_to_overwrite(results, args.overwrite)
-    model, read = open_model(args, cfg)
-    check(model)
+    inferencer = kind.build(cfg, args)
+    check(inferencer.model)
 
     def run(path: Path, *_: object) -> str:
-        tiles = draw(model, read(path))
+        tiles = draw(inferencer.model, kind.read(inferencer, path))
         (picture,) = results[path]
         save_grid(tiles, picture, args.width)
         return f'{path} -> {picture}'

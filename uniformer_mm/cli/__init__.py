@@ -21,7 +21,7 @@ from .files import (
     set_resume,
 )
 from .libraries import LIBRARIES, Library, library_of, task_forward
-from .messages import debugging, run_tool
+from .messages import debugging, explain, run_tool
 from .runtime import (
     build_runner,
     build_trained,
@@ -48,6 +48,7 @@ __all__ = [
     'check_weights',
     'check_work_dir',
     'debugging',
+    'explain',
     'how_to_go_on',
     'is_first_process',
     'library_of',
