@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
         out_dir='work_dirs/classifications',
         predictions='the class and the probabilities of all classes',
     )
-    common.add_classes_option(parser)
+    cli.add_classes_option(parser)
     return parser.parse_args()
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     from mmpretrain.visualization import UniversalVisualizer
 
     model = cli.build_trained(cfg, args.checkpoint, args.device)
-    names = common.class_names(args.classes, cfg.model.head.num_classes, cfg, model.dataset_meta)
+    names = cli.class_names(args.classes, cfg.model.head.num_classes, cfg, model.dataset_meta)
     model._config = cfg  # where the inferencer finds the steps of the test
     inferencer, visualizer = ImageClassificationInferencer(model), UniversalVisualizer()
     if args.fast is not None:

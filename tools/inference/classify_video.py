@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
         predictions='the class and the probabilities of all classes',
         inputs='video, or folder of videos',
     )
-    common.add_classes_option(parser)
+    cli.add_classes_option(parser)
     return parser.parse_args()
 
 
@@ -81,7 +81,7 @@ def main() -> None:
 
     inferencer = common.load(ActionRecogInferencer, cfg, args)
     meta = getattr(inferencer.model, 'dataset_meta', {})
-    names = common.class_names(args.classes, cfg.model.cls_head.num_classes, cfg, meta)
+    names = cli.class_names(args.classes, cfg.model.cls_head.num_classes, cfg, meta)
 
     def classify(video: Path, *_: object) -> str:
         common.check_file(video)
