@@ -129,10 +129,10 @@ def main() -> None:
             f'model.backbone is {type(model.backbone).__name__}, none of uniformer_mm.'
         )
     size, meta = input_size(cfg, deployment, args), describe(cfg, model, deployment, args)
-    original = deployment.graph(model)
     folded = copy.deepcopy(model)
     fold_backbone(folded, dtype='fp16' if args.precision == 'fp16' else None)
-    graph = deployment.graph(folded)
+    deployment.adapt(folded)
+    original, graph = deployment.graph(model), deployment.graph(folded)
     example = torch.randn(2, 3, *size)
     axes = [0] if args.size else [0, example.ndim - 2, example.ndim - 1]
     meta['input'] = dict(

@@ -155,18 +155,18 @@ def quantise(path: Path) -> dict[str, int]:
         How many of the operators there were, and how many of them are int8 now.
     """
     quantization = importlib.import_module('onnxruntime.quantization')
+    prepare = importlib.import_module('onnxruntime.quantization.shape_inference').quant_pre_process
     onnx = importlib.import_module('onnx')
     kinds = ('MatMul', 'Gemm')
-    before = [node.op_type for node in onnx.load(path).graph.node]
-    part = path.with_name(f'{path.stem}.int8.onnx')
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        ready = Path(folder, 'ready.onnx')
+        # Weights that the graph turns or folds are constants then.
+        prepare(path, ready, skip_symbolic_shape=True)
+        before = [node.op_type for node in onnx.load(ready).graph.node]
         quantization.quantize_dynamic(
-            path, part, op_types_to_quantize=list(kinds), per_channel=True
+            ready, path, op_types_to_quantize=list(kinds), per_channel=True
         )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    after = [node.op_type for node in onnx.load(path, load_external_data=False).graph.node]
+    after = [node.op_type for node in onnx.load(path).graph.node]
     return dict(
         products=sum(before.count(kind) for kind in kinds), int8=after.count('MatMulInteger')
     )

@@ -19,7 +19,7 @@ class Graph(nn.Module):
     """A model with one input and named outputs.
 
     Args:
-        model: A model of an MM library in eval mode, with all its weights.
+        model: A model of an MM library, with all its weights.
 
     Raises:
         UserError: If its predictions are others than those of this graph.

@@ -14,6 +14,7 @@ from uniformer_mm.errors import UserError
 
 from . import steps
 from .graphs import ClassifierGraph, Graph, PoseGraph, RecognizerGraph, SegmentorGraph
+from .resizing import make_resizable
 from .steps import Steps
 
 # What a file knows of its data beside the names of the classes.
@@ -37,6 +38,7 @@ class Deployment:
         meta: Further entries of the metadata, of the config, the model and what is known of the
             data.
         loaded: Order of the channels behind a transform that loads, by its name. Defaults to BGR.
+        adapt: Replaces layers of a model that exporters cannot follow by equal ones.
         clip: Whether the input is a clip.
     """
 
@@ -47,6 +49,7 @@ class Deployment:
     outputs: dict[str, str]
     meta: Callable[[Config, nn.Module, Meta], Meta] = _no_meta
     loaded: dict[str, str] = field(default_factory=dict)
+    adapt: Callable[[nn.Module], None] = lambda model: None
     clip: bool = False
 
     def describe(self, cfg: Config, model: nn.Module, known: Meta) -> Meta:
@@ -146,6 +149,7 @@ SEGMENTOR = Deployment(
     },
     {'logits': 'logits of each class at the size of the input, (B, K, H, W)'},
     meta=_colours,
+    adapt=make_resizable,
 )
 POSE = Deployment(
     'pose',
