@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image, ImageOps
 
 Step = dict[str, Any]
-SUBPIXELS = 32  # to which OpenCV rounds places in an image that is warped
 
 
 def check_file(path: Path) -> None:
@@ -159,8 +158,7 @@ def crop_box(
     scale = size[0] / width
     places = []
     for axis, length in ((1, height), (0, width)):
-        exact = (np.arange(length) - length / 2) * scale + center[axis]
-        places.append(np.rint(exact * SUBPIXELS) / SUBPIXELS + 1)  # 1: of the border
+        places.append((np.arange(length) - length / 2) * scale + center[axis] + 1)  # the border
     framed = np.pad(image, ((1, 1), (1, 1), (0, 0))).astype(np.float32)
     for axis, place in enumerate(places):
         framed = sample_lines(framed, axis, place)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from uniformer_mm.errors import UserError
 
@@ -35,11 +35,13 @@ class Format:
         write: Writes a graph, of an example of its input, the axes whose size may change, and the
             metadata.
         load: Opens a file for running.
+        least: Shortest side of images, if their size may change.
     """
 
     needs: tuple[tuple[str, ...], str]
     write: Callable[[Path, Graph, Tensor, Sequence[int], dict[str, Any]], None]
     load: Callable[[Path, int], Run]
+    least: int = 32
 
     def check(self) -> None:
         """See that all packages are there.
@@ -114,10 +116,14 @@ def write_program(
 
 def load_program(path: Path, threads: int) -> Run:
     """Run a program of :mod:`torch.export`; the threads are PyTorch's."""
-    module = torch.export.load(path).module()
+    return eager(torch.export.load(path).module())
+
+
+def eager(module: nn.Module) -> Run:
+    """Run a module of PyTorch itself."""
 
     def run(images: np.ndarray) -> list[np.ndarray]:
-        with torch.no_grad():
+        with torch.inference_mode():
             found = module(torch.from_numpy(images))
         return [out.numpy() for out in (found if isinstance(found, tuple | list) else (found,))]
 
@@ -174,6 +180,7 @@ def quantise(path: Path) -> dict[str, int]:
 
 FORMATS = {
     '.onnx': Format((('onnx', 'onnxruntime'), 'deploy'), write_onnx, load_onnx),
-    '.pt2': Format(((), ''), write_program, load_program),
+    # It takes a side of one token in the last stage for one that never changes.
+    '.pt2': Format(((), ''), write_program, load_program, least=64),
     '.xml': Format((('onnx', 'openvino'), 'deploy,openvino'), write_openvino, load_openvino),
 }

@@ -40,6 +40,7 @@ class Deployment:
         loaded: Order of the channels behind a transform that loads, by its name. Defaults to BGR.
         adapt: Replaces layers of a model that exporters cannot follow by equal ones.
         clip: Whether the input is a clip.
+        pads: Whether the graph itself pads its input with zeros to the divisor of the config.
     """
 
     task: str
@@ -51,6 +52,7 @@ class Deployment:
     loaded: dict[str, str] = field(default_factory=dict)
     adapt: Callable[[nn.Module], None] = lambda model: None
     clip: bool = False
+    pads: bool = False
 
     def describe(self, cfg: Config, model: nn.Module, known: Meta) -> Meta:
         """What a file has to know beside its network, ready for JSON.
@@ -66,10 +68,15 @@ class Deployment:
         pipeline = steps.read_steps(cfg, self.steps)
         names = [step['type'] for step in cfg.test_dataloader.dataset.pipeline]
         loaded = next((self.loaded[name] for name in names if name in self.loaded), 'BGR')
+        values = steps.read_values(cfg, loaded)
+        if self.pads:
+            if values['pad_value'] != 0:
+                raise UserError(f'data_preprocessor pads with {values["pad_value"]}; expected 0.')
+            values['pad_divisor'] = 1
         return dict(
             task=self.task,
             steps=pipeline,
-            values=steps.read_values(cfg, loaded),
+            values=values,
             classes=[*known.get('classes', ())],
             head_dim=model.backbone.head_dim,
             outputs=self.outputs,
@@ -204,4 +211,5 @@ DETECTOR = Deployment(
         'masks': 'probabilities in each box, (B, N, h, w)',
     },
     meta=_detections,
+    pads=True,
 )
