@@ -115,7 +115,7 @@ def _clips(cfg: Config, model: nn.Module, known: Meta) -> Meta:
 def _detector(model: nn.Module) -> Graph:
     from .detection import DetectorGraph
 
-    return DetectorGraph(model)
+    return DetectorGraph(model).eval()
 
 
 def _detections(cfg: Config, model: nn.Module, known: Meta) -> Meta:
