@@ -41,7 +41,7 @@ def tools(monkeypatch) -> None:
 
 @pytest.fixture
 def export(run_main, random_weights, tmp_path, monkeypatch):
-    """A function that exports a mini model with random weights; returns what the tool exits with."""
+    """A function that exports a mini model with random weights; gives what the tool exits with."""
     monkeypatch.chdir(tmp_path)
 
     def run(kind: str, out: str, *args: object, weights: object = None) -> object:
@@ -74,7 +74,7 @@ def differences(kind: str, one: object, other: object) -> float:
         assert np.allclose(one['keypoint_scores'], other['keypoint_scores'], atol=1e-3)
         return np.abs(np.subtract(one['keypoints'], other['keypoints'])).max() / 100
     assert one['labels'][:5] == other['labels'][:5] and len(one['labels']) == len(other['labels'])
-    assert np.allclose(one['bboxes'][:5], other['bboxes'][:5], atol=0.1)
+    assert np.allclose(one['bboxes'][:5], other['bboxes'][:5], atol=0.5)
     return np.abs(np.subtract(one['scores'], other['scores'])).max()
 
 
@@ -253,7 +253,9 @@ def test_steps_are_the_transforms(library, task, transform) -> None:
     options = {key: value for key, value in transform.items() if key != 'type'}
     found = pixels.apply(image, task.steps[transform['type']](**options))
     assert found.shape == expected.shape
-    assert np.abs(found.astype(int) - expected).max() <= 1
+    apart = np.abs(found.astype(int) - expected)
+    assert apart.max() <= 1
+    assert apart.mean() < 0.01
 
 
 def test_people_are_cropped_as_by_mmpose() -> None:

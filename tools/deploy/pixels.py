@@ -73,12 +73,34 @@ def resize_linear(array: np.ndarray, size: tuple[int, int], axes: tuple[int, int
     return array
 
 
+def resize_bytes(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """:func:`resize_linear` of an image (H, W, 3) uint8 in OpenCV's whole numbers."""
+    (top, bottom, upper, lower), (left, right, first, second) = (
+        _neighbours(old, new) for old, new in zip(image.shape, size, strict=False)
+    )
+    rows = np.multiply(image[:, left], first[:, None], dtype=np.int32)
+    rows += np.multiply(image[:, right], second[:, None], dtype=np.int32)
+    rows >>= 4
+    out = (rows[top] * upper[:, None, None]) >> 16
+    out += (rows[bottom] * lower[:, None, None]) >> 16
+    return ((out + 2) >> 2).astype(np.uint8)
+
+
+def _neighbours(old: int, new: int) -> tuple[np.ndarray, ...]:
+    """The two pixels on an axis that each new one lies between, and their shares of 2048."""
+    centers = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
+    low = centers.astype(int)
+    share = centers - low
+    shares = (np.rint(part * 2048).astype(np.int32) for part in (1 - share, share))
+    return (low, np.minimum(low + 1, old - 1), *shares)
+
+
 def resize(image: np.ndarray, size: tuple[int, int], filter: str) -> np.ndarray:
     """An image (H, W, 3) uint8 at another (height, width)."""
     if image.shape[:2] == size:
         return image
     if filter == 'linear':
-        return np.rint(resize_linear(image, size, (0, 1))).astype(np.uint8)
+        return resize_bytes(image, size)
     height, width = size
     method = Image.Resampling[filter.upper()]
     return np.array(Image.fromarray(image).resize((width, height), method))
