@@ -128,6 +128,12 @@ def main() -> None:
             f'model.backbone is {type(model.backbone).__name__}, none of uniformer_mm.'
         )
     size, meta = input_size(cfg, deployment, args), describe(cfg, model, deployment, args)
+    crops = [step for step in meta['steps'] if 'width' in step]
+    if args.size and any([step['height'], step['width']] != size[-2:] for step in crops):
+        raise cli.UserError(
+            f'--size: the test of {args.config} makes images of {crops[-1]["height"]} x '
+            f'{crops[-1]["width"]}: drop the option, or change the config with --cfg-options.'
+        )
     folded = copy.deepcopy(model)
     fold_backbone(folded, dtype='fp16' if args.precision == 'fp16' else None)
     deployment.adapt(folded)

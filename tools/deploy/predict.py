@@ -82,7 +82,7 @@ class Network:
             )
         self.meta: dict[str, Any] = json.loads(text)
         self.task: str = self.meta['task']
-        self.input = self.session.get_inputs()[0].name
+        self.input, self.shape = self.meta['input']['name'], self.meta['input']['shape']
         self.outputs = [output.name for output in self.session.get_outputs()]
 
     def step(self, name: str) -> dict[str, Any]:
@@ -90,7 +90,16 @@ class Network:
         return next(step for step in self.meta['steps'] if step['step'] == name)
 
     def __call__(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs by their names."""
+        """The outputs by their names.
+
+        Raises:
+            OSError: If the file was made for another size.
+        """
+        if any(
+            isinstance(s, int) and s != t for s, t in zip(self.shape, inputs.shape, strict=True)
+        ):
+            sizes = (' x '.join(map(str, shape[2:])) for shape in (inputs.shape, self.shape))
+            raise OSError('it becomes an input of {}, the file takes {} (--size)'.format(*sizes))
         return dict(zip(self.outputs, self.session.run(None, {self.input: inputs}), strict=True))
 
 
