@@ -7,14 +7,15 @@ from pathlib import Path
 
 import make_mini
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from uniformer_mm.deploy.tasks import CLASSIFIER, DETECTOR, RECOGNIZER, SEGMENTOR
+
+onnx = pytest.importorskip('onnx')
+onnxruntime = pytest.importorskip('onnxruntime')
 
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = REPO / 'configs/mini'
