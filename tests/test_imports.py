@@ -16,6 +16,7 @@ LAYERS = (
     {'checkpoints'},
     {'models'},
     {'datasets', 'engine', 'analysis', 'visualization'},
+    {'deploy'},
     {'cli', '__main__'},
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -16,8 +16,6 @@ a fresh process for it.
 import argparse
 import json
 import multiprocessing
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
+from uniformer_mm.analysis.timing import measure_times
 from uniformer_mm.files import write_beside
 from uniformer_mm.models.layers import OPS, STYLES, PatchEmbed
 
@@ -223,17 +222,6 @@ def peak_memory(args: argparse.Namespace, entry: Entry, run: Callable[[], None])
     before = torch.cuda.memory_allocated()
     run()
     return (torch.cuda.max_memory_allocated() - before) / MIB
-
-
-def measure_times(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds of each run, which is warm, over interleaved rounds."""
-    times: dict[str, list[float]] = {way: [] for way in runs}
-    for _ in range(rounds):
-        for way, run in runs.items():
-            start = time.perf_counter()
-            run()
-            times[way].append(time.perf_counter() - start)
-    return {way: statistics.median(values) for way, values in times.items()}
 
 
 def measure(args: argparse.Namespace, memory: bool = True) -> dict[str, dict[str, float] | None]:

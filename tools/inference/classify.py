@@ -35,7 +35,7 @@ def parse_args(args: Sequence[str] | None = None, files: bool = True) -> argpars
         predictions='the class and the probabilities of all classes',
         files=files,
     )
-    common.add_classes_option(parser)
+    cli.add_classes_option(parser)
     return parser.parse_args(args)
 
 
@@ -57,7 +57,7 @@ def make_find(
     from mmpretrain.visualization import UniversalVisualizer
 
     visualizer, meta = UniversalVisualizer(), inferencer.model.dataset_meta
-    names = common.class_names(args.classes, cfg.model.head.num_classes, cfg, meta)
+    names = cli.class_names(args.classes, cfg.model.head.num_classes, cfg, meta)
 
     def find(image: np.ndarray, path: Path) -> common.Found:
         # Calling the inferencer would do the same behind a progress bar of its own.

@@ -37,7 +37,7 @@ def parse_args(args: Sequence[str] | None = None, files: bool = True) -> argpars
         inputs='video, or folder of videos',
         files=files,
     )
-    common.add_classes_option(parser)
+    cli.add_classes_option(parser)
     return parser.parse_args(args)
 
 
@@ -83,7 +83,7 @@ def make_find(
 ) -> common.Look:
     """What classifies a video and draws some of its frames."""
     meta = getattr(inferencer.model, 'dataset_meta', {})
-    names = common.class_names(args.classes, cfg.model.cls_head.num_classes, cfg, meta)
+    names = cli.class_names(args.classes, cfg.model.cls_head.num_classes, cfg, meta)
 
     def look(video: Path) -> common.Found:
         common.check_file(video)

@@ -17,7 +17,6 @@ import mmengine
 import numpy as np
 from mmengine.config import Config
 from mmengine.infer import BaseInferencer
-from mmengine.registry import DATASETS
 from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
@@ -439,8 +438,7 @@ def load(
             return super()._init_model(cfg, through_safe_reader(weights), device)
 
         def _load_weights_to_model(self, model: nn.Module, weights: dict, cfg: Config) -> None:
-            guard = cfg.get('default_hooks', {}).get('checkpoint_guard') or {}
-            load_model(model, weights, args.checkpoint, class_order=guard.get('class_order'))
+            load_model(model, weights, args.checkpoint, class_order=cli.class_order_of(cfg))
             super()._load_weights_to_model(model, weights, cfg)
 
     cfg.model.backbone.init_cfg = None  # the checkpoint has all weights
@@ -458,49 +456,6 @@ def draw(inferencer: BaseInferencer, image: np.ndarray, sample: Any, **look: Any
     visualizer = inferencer.visualizer
     visualizer.add_datasample('', image[..., ::-1], sample, draw_gt=False, **look)
     return visualizer.get_image()[..., ::-1]
-
-
-def add_classes_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--classes``, for :func:`class_names`."""
-    parser.add_argument(
-        '--classes',
-        type=Path,
-        help='file with the name of a class in each line; default: the names in the checkpoint, or '
-        "those of the config's data set",
-    )
-
-
-def class_names(
-    file: Path | None, num_classes: int, cfg: Config, checkpoint_meta: dict[str, Any]
-) -> Sequence[str]:
-    """Names of the classes; their numbers if nothing tells as many names.
-
-    Args:
-        file: With a name in each line; it comes first.
-        num_classes: Number of classes of the model.
-        cfg: Its config.
-        checkpoint_meta: What the checkpoint knows of the training data.
-
-    Raises:
-        UserError: If the file is missing, or has another number of names.
-    """
-    if file is None:
-        dataset = cfg.test_dataloader.dataset
-        with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
-            known = getattr(registry.get(dataset.type), 'METAINFO', {})
-        for meta in (checkpoint_meta, dataset.get('metainfo') or {}, known):
-            if len(meta.get('classes') or ()) == num_classes:
-                return meta['classes']
-        return [f'class {number}' for number in range(num_classes)]
-    if not file.is_file():
-        raise cli.UserError(f'There is no file {file}.')
-    try:
-        names = file.read_text().splitlines()
-    except ValueError as error:
-        raise cli.UserError(f'{file} is no text: {error}.') from error
-    if len(names) != num_classes:
-        raise cli.UserError(f'{file} has {len(names)} names; the model {num_classes} classes.')
-    return names
 
 
 def describe(scores: Tensor, names: Sequence[str]) -> tuple[dict[str, Any], str, dict[str, float]]:

@@ -8,6 +8,7 @@ checked before any work begins.
 
 from uniformer_mm.errors import UserError
 
+from .classes import add_classes_option, class_names, known_meta
 from .config import OptionAction, add_common_arguments, add_options, load_config, near_misses
 from .evaluation import add_dump, add_fast_option, set_fast, set_tta, set_visualization
 from .files import (
@@ -26,6 +27,7 @@ from .runtime import (
     build_runner,
     build_trained,
     check_optimizer,
+    class_order_of,
     prepare_runtime,
     set_amp,
     set_loaders,
@@ -37,6 +39,7 @@ __all__ = [
     'Library',
     'OptionAction',
     'UserError',
+    'add_classes_option',
     'add_common_arguments',
     'add_dump',
     'add_fast_option',
@@ -47,10 +50,13 @@ __all__ = [
     'check_optimizer',
     'check_weights',
     'check_work_dir',
+    'class_names',
+    'class_order_of',
     'debugging',
     'explain',
     'how_to_go_on',
     'is_first_process',
+    'known_meta',
     'library_of',
     'load_config',
     'near_misses',

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from uniformer_mm.analysis.complexity import CLIP, DETECTOR, IMAGE, Forward, Task
+from uniformer_mm.deploy import tasks
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Library:
         task: How its models run when they are counted.
         paper_size: The input size at which papers count.
         own_size: The input size that a config itself names.
+        deployment: How its models become files, if they can.
     """
 
     scope: str
@@ -83,6 +85,7 @@ class Library:
     task: Task = IMAGE
     paper_size: tuple[int, ...] = ()
     own_size: Callable[[Config], tuple[int, ...] | None] = _nothing
+    deployment: tasks.Deployment | None = None
 
 
 def _use_preprocess_cfg(cfg: Config) -> None:
@@ -129,6 +132,7 @@ LIBRARIES = {
             ),
             paper_size=(224, 224),
             own_size=_test_crop,
+            deployment=tasks.CLASSIFIER,
         ),
         Library(
             'mmdet',
@@ -152,6 +156,7 @@ LIBRARIES = {
             dump='DumpDetResults',
             task=DETECTOR,
             paper_size=(800, 1280),
+            deployment=tasks.DETECTOR,
         ),
         Library(
             'mmseg',
@@ -159,6 +164,7 @@ LIBRARIES = {
             'seg',
             drawing=Drawing('SegVisualizationHook', 'draw', visualizer='SegLocalVisualizer'),
             paper_size=(512, 2048),
+            deployment=tasks.SEGMENTOR,
         ),
         Library(
             'mmpose',
@@ -169,6 +175,7 @@ LIBRARIES = {
             drawing=Drawing('PoseVisualizationHook', 'enable', 'out_dir'),
             paper_size=(256, 192),
             own_size=_codec_size,
+            deployment=tasks.POSE,
         ),
         Library(
             'mmaction',
@@ -180,6 +187,7 @@ LIBRARIES = {
             task=CLIP,
             paper_size=(16, 224, 224),
             own_size=_test_crop,
+            deployment=tasks.RECOGNIZER,
         ),
     )
 }

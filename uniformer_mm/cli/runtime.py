@@ -182,6 +182,11 @@ def build_runner(cfg: Config, notes: Sequence[str] = (), warnings: Sequence[str]
     return runner
 
 
+def class_order_of(cfg: Config) -> str | None:
+    """How the config's ``CheckpointGuardHook`` says that official files number the classes."""
+    return (cfg.get('default_hooks', {}).get('checkpoint_guard') or {}).get('class_order')
+
+
 def build_trained(cfg: Config, checkpoint: str, device: str | None = None) -> nn.Module:
     """The model of a config in eval mode, with all its weights, for tools that are no test.
 
@@ -202,6 +207,6 @@ def build_trained(cfg: Config, checkpoint: str, device: str | None = None) -> nn
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         built = MODELS.build(model)
     weights = load_file(resolve(checkpoint))
-    load_model(built, weights, checkpoint)
+    load_model(built, weights, checkpoint, class_order=class_order_of(cfg))
     built.dataset_meta = (weights.get('meta') or {}).get('dataset_meta') or {}
     return built.to(device or get_device()).eval()

@@ -296,7 +296,7 @@ class StagedBackbone(BaseModule):
                 f'{type(self).__name__} takes clips (B, C, T, H, W) of at least {self.min_frames} '
                 f'frames; got an input of shape {tuple(x.shape)}'
             )
-        if min(x.shape[-2:]) < 32:
+        if any(side < 32 for side in x.shape[-2:]):
             raise ValueError(
                 f'{type(self).__name__} reduces by 32 and needs sides of at least 32 pixels; '
                 f'got an input of shape {tuple(x.shape)}'

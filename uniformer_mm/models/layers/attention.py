@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .embeddings import ChannelLayerNorm
-from .ops import depthwise
+from .ops import channels_first, channels_last, depthwise
 
 
 class MultiHead(nn.Module):
@@ -46,7 +48,7 @@ class MultiHead(nn.Module):
     def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
         r"""Cut (B, \*S, parts x C) into ``parts`` tensors (B, heads, N, C/heads)."""
         # (B, *S, parts C) -> (B, N, parts, heads, C/heads)
-        x = x.flatten(1, -2).unflatten(-1, (parts, self.num_heads, self.head_dim))
+        x = x.reshape(x.shape[0], prod(x.shape[1:-1]), parts, self.num_heads, self.head_dim)
         # (B, N, parts, heads, C/heads) -> parts x (B, heads, N, C/heads)
         return x.permute(2, 0, 3, 1, 4).unbind(0)
 
@@ -59,7 +61,7 @@ class MultiHead(nn.Module):
             weights = (q * self.scale) @ k.transpose(-2, -1)  # (B, heads, N, M)
             x = self.attn_drop(weights.softmax(dim=-1)) @ v
         # (B, heads, N, C/heads) -> (B, N, heads, C/heads) -> (B, N, C)
-        x = x.transpose(1, 2).reshape(x.shape[0], -1, self.dim)
+        x = x.transpose(1, 2).reshape(x.shape[0], q.shape[2], self.dim)
         return self.proj_drop(self.proj(x))
 
 
@@ -142,6 +144,6 @@ class PooledAttention(Attention):
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
         q, k, v = self.qkv(x).chunk(3, dim=-1)
         # (B, *S, C) -> (B, C, *S) -> (B, C, *s) -> (B, *s, C)
-        k = self.pool_k(k.movedim(-1, 1)).movedim(1, -1)
-        v = self.pool_v(v.movedim(-1, 1)).movedim(1, -1)
+        k = channels_last(self.pool_k(channels_first(k)))
+        v = channels_last(self.pool_v(channels_first(v)))
         return tuple(self._split(tokens, 1)[0] for tokens in (q, k, v))

@@ -18,7 +18,7 @@ from torchvision.ops import StochasticDepth
 from .attention import Attention, PooledAttention
 from .folding import absorb_batch_norm, scale_output
 from .mlp import Mlp
-from .ops import OPS, depthwise
+from .ops import OPS, channels_first, channels_last, depthwise
 from .windows import window_partition, window_reverse
 
 
@@ -228,10 +228,10 @@ class GlobalBlock(_Block):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, \\*S) to (B, C, \\*S)."""
-        x = self.pos_embed(x).movedim(1, -1)  # (B, C, *S) -> (B, *S, C)
+        x = channels_last(self.pos_embed(x))  # (B, C, *S) -> (B, *S, C)
         x = self._add(x, self._attend(self.norm1(x)), self.gamma_1)
         x = self._add(x, self.mlp(self.norm2(x)), self.gamma_2)
-        return x.movedim(-1, 1)  # (B, *S, C) -> (B, C, *S)
+        return channels_first(x)  # (B, *S, C) -> (B, C, *S)
 
     def _window(self, size: torch.Size) -> tuple[int, ...] | None:
         """The window on a map of this size; None means the whole map."""
@@ -322,14 +322,14 @@ class SplitBlock(GlobalBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, T, H, W) to (B, C, T, H, W)."""
-        x = self.pos_embed(x).movedim(1, -1)  # (B, C, T, H, W) -> (B, T, H, W, C)
-        size = x.shape[:-1]
+        x = channels_last(self.pos_embed(x))  # (B, C, T, H, W) -> (B, T, H, W, C)
+        batch, frames, *plane, channels = size = x.shape
         in_time = x.movedim(1, 3).flatten(0, 2)  # (B, T, H, W, C) -> (B H W, T, C)
         in_time = in_time + self.drop_path(self.t_attn(self.t_norm(in_time)))
         # (B H W, T, C) -> (B, H, W, T, C) -> (B, T, H, W, C) -> (B T, H, W, C)
-        batch, frames, *plane = size
-        in_space = in_time.unflatten(0, (batch, *plane)).movedim(3, 1).flatten(0, 1)
+        in_time = in_time.reshape(batch, *plane, frames, channels)
+        in_space = in_time.movedim(3, 1).flatten(0, 1)
         x = self._add(x.flatten(0, 1), self._attend(self.norm1(in_space)), self.gamma_1)
-        x = x.unflatten(0, (batch, frames))  # (B T, H, W, C) -> (B, T, H, W, C)
+        x = x.reshape(size)  # (B T, H, W, C) -> (B, T, H, W, C)
         x = self._add(x, self.mlp(self.norm2(x)), self.gamma_2)
-        return x.movedim(-1, 1)  # (B, T, H, W, C) -> (B, C, T, H, W)
+        return channels_first(x)  # (B, T, H, W, C) -> (B, C, T, H, W)

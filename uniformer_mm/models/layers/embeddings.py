@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from .folding import fold_conv_bn_pairs
-from .ops import OPS
+from .ops import OPS, channels_first, channels_last
 
 
 class ChannelLayerNorm(nn.LayerNorm):
@@ -18,7 +18,7 @@ class ChannelLayerNorm(nn.LayerNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+        return channels_first(super().forward(channels_last(x)))
 
 
 class PatchEmbed(nn.Module):

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .ops import channels_first, channels_last, is_recording
+
 # Numbers of a hidden piece: on a CPU, what stays in the cache is written and read faster than what
 # comes from fresh memory.
 PIECE = 2**20
@@ -49,14 +51,15 @@ class Mlp(nn.Module):
         self._folded = True
 
     def _infer(self, x: Tensor) -> Tensor:
-        channels = 1 if self.fc1.weight.ndim > 2 else -1  # convolutions take maps
-        tokens = x.movedim(channels, -1)
+        is_map = self.fc1.weight.ndim > 2  # convolutions take maps
+        tokens = channels_last(x) if is_map else x
         rows = tokens.flatten(0, -2)  # (B, *S, C) -> (N, C)
         first, second = ((fc.weight.flatten(1), fc.bias) for fc in (self.fc1, self.fc2))
-        whole = x.device.type != 'cpu' or torch.compiler.is_compiling()
+        whole = x.device.type != 'cpu' or is_recording()
         outs = [
             F.linear(torch.ops.aten.gelu_(F.linear(piece, *first)), *second)
             for piece in ([rows] if whole else rows.split(max(1, PIECE // len(first[0]))))
         ]
         out = outs[0] if len(outs) == 1 else torch.cat(outs)
-        return out.view(tokens.shape).movedim(-1, channels)
+        out = out.view(tokens.shape)
+        return channels_first(out) if is_map else out

@@ -9,6 +9,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def is_recording() -> bool:
+    """Whether a graph is being recorded, which is to serve inputs of other sizes too."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+# Axes counted from the front: PyTorch's older ONNX exporter writes negative ones as they are.
+def channels_last(x: Tensor) -> Tensor:
+    """View (B, C, \\*S) as (B, \\*S, C)."""
+    return x.movedim(1, x.ndim - 1)
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """View (B, \\*S, C) as (B, C, \\*S)."""
+    return x.movedim(x.ndim - 1, 1)
+
+
 class _Pointwise:
     """Makes a convolution a linear layer on the channels of every place.
 
@@ -20,7 +36,7 @@ class _Pointwise:
         super().__init__(in_channels, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
+        return channels_first(F.linear(channels_last(x), self.weight.flatten(1), self.bias))
 
 
 class PointwiseConv2d(_Pointwise, nn.Conv2d):

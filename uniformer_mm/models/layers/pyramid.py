@@ -12,13 +12,13 @@ from math import prod
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import MultiHead
 from .blocks import GlobalBlock
 from .folding import fold_conv_bn_pairs
-from .ops import depthwise
+from .ops import channels_first, depthwise
+from .windows import pad_ends
 
 # The coarse level of clips of 224 x 224 is cut in two steps, of which the first has this side.
 FIRST_SIDE = 7
@@ -107,8 +107,11 @@ class PyramidAttention(MultiHead):
 
     def _pyramid(self, x: Tensor) -> Tensor:
         """Tokens of all levels, (B, M, C)."""
-        x = x.movedim(-1, 1)  # (B, T, H, W, C) -> (B, C, T, H, W)
-        levels = [getattr(self, name)(_pad(x, kernel)) for name, kernel in self.kernels.items()]
+        # (B, T, H, W, C) -> (B, C, T, H, W) -> (B, C, t, h, w)
+        levels = [
+            getattr(self, name)(channels_first(pad_ends(x, kernel)))
+            for name, kernel in self.kernels.items()
+        ]
         # (B, C, t, h, w) -> (B, C, t h w) -> (B, t h w, C)
         return self.norm(torch.cat([level.flatten(2).transpose(1, 2) for level in levels], 1))
 
@@ -120,13 +123,6 @@ class PyramidAttention(MultiHead):
 
 def _strided_conv(dim: int, groups: int, kernel: Sequence[int]) -> nn.Conv3d:
     return nn.Conv3d(dim, dim, kernel, kernel, groups=groups)
-
-
-def _pad(x: Tensor, kernel: Sequence[int]) -> Tensor:
-    """Pad the far ends of (B, C, T, H, W) to multiples of a kernel."""
-    ends = [-n % k for n, k in zip(x.shape[2:], kernel, strict=True)]
-    # F.pad counts from the last axis.
-    return F.pad(x, [pad for end in reversed(ends) for pad in (0, end)]) if any(ends) else x
 
 
 class WindowBlock(GlobalBlock):
@@ -147,7 +143,7 @@ class WindowBlock(GlobalBlock):
         self.window = tuple(window)
 
     def _window(self, size: torch.Size) -> tuple[int, ...]:
-        return tuple(map(min, self.window, size))
+        return tuple(map(torch.sym_min, self.window, size))
 
 
 class PyramidBlock(GlobalBlock):

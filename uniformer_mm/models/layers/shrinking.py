@@ -85,7 +85,6 @@ class ShrinkingBlock(GlobalBlock):
         The first block gets no scores: it runs on all tokens and makes them.
         """
         x = self.pos_embed(x)
-        size = x.shape[2:]
         tokens = x.flatten(2).transpose(1, 2)  # (B, C, *S) -> (B, C, N) -> (B, N, C)
         if score is None or self.keep_ratio == 1:
             sequence, attention, _ = self._update(torch.cat([cls_token, tokens], 1))
@@ -100,11 +99,11 @@ class ShrinkingBlock(GlobalBlock):
             cls_token = sequence[:, :1]
             tokens = (tokens + added).scatter(1, rows, sequence[:, 1:-1])
             score = score.scatter(1, kept, self._blend(score.gather(1, kept), attention[:, 1:-1]))
-        return tokens.transpose(1, 2).unflatten(2, size), cls_token, score
+        return tokens.transpose(1, 2).reshape(x.shape), cls_token, score
 
     def kept(self, score: Tensor) -> Tensor:
         """Numbers of the tokens that are kept, highest score first: (B, N) -> (B, k)."""
-        return score.topk(int(self.keep_ratio * score.shape[1]), dim=1).indices
+        return score.topk(torch.sym_int(self.keep_ratio * score.shape[1]), dim=1).indices
 
     def _blend(self, old: Tensor | None, new: Tensor) -> Tensor:
         return new if old is None else (1 - self.trade_off) * old + self.trade_off * new

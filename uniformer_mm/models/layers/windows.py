@@ -11,6 +11,24 @@ from math import prod
 import torch.nn.functional as F
 from torch import Tensor
 
+from .ops import is_recording
+
+
+def _counts(size: Sequence[int], multiples: Sequence[int]) -> list[int]:
+    # Not -(-s // m): where ONNX divides, it rounds towards zero.
+    return [(s + m - 1) // m for s, m in zip(size, multiples, strict=True)]
+
+
+def pad_ends(x: Tensor, multiples: Sequence[int]) -> Tensor:
+    """Zero-pad the far ends of a map (B, \\*S, C) to multiples, one entry per axis of S."""
+    size = x.shape[1:-1]
+    counts = _counts(size, multiples)
+    pad = [n * m - s for n, m, s in zip(counts, multiples, size, strict=True)]
+    if not (is_recording() or any(pad)):
+        return x
+    # F.pad counts from the last axis: (C, 0, 0), then (W, 0, pad), (H, 0, pad) ...
+    return F.pad(x, [0, 0] + [end for p in reversed(pad) for end in (0, p)])
+
 
 def window_partition(x: Tensor, window: Sequence[int]) -> Tensor:
     """Cut a map into windows, row-major, after zero-padding its far ends.
@@ -22,15 +40,13 @@ def window_partition(x: Tensor, window: Sequence[int]) -> Tensor:
     Returns:
         Windows of shape (B x number of windows, prod(window), C).
     """
-    channels, axes = x.shape[-1], len(window)
-    pad = [-s % w for s, w in zip(x.shape[1:-1], window, strict=True)]
-    if any(pad):
-        # F.pad counts from the last axis: (C, 0, 0), then (W, 0, pad), (H, 0, pad) ...
-        x = F.pad(x, [0, 0] + [end for p in reversed(pad) for end in (0, p)])
-    split = [n for s, w in zip(x.shape[1:-1], window, strict=True) for n in (s // w, w)]
+    batch, *size, channels = x.shape
+    axes = len(window)
+    x = pad_ends(x, window)
+    split = [n for pair in zip(_counts(size, window), window, strict=True) for n in pair]
     counts, inner = range(1, 2 * axes, 2), range(2, 2 * axes + 1, 2)
     # (B, nH, h, nW, w, C) -> (B, nH, nW, h, w, C) -> (B nH nW, h w, C)
-    x = x.reshape(x.shape[0], *split, channels)
+    x = x.reshape(batch, *split, channels)
     x = x.permute(0, *counts, *inner, 2 * axes + 1)
     return x.reshape(-1, prod(window), channels)
 
@@ -47,7 +63,7 @@ def window_reverse(windows: Tensor, window: Sequence[int], size: Sequence[int]) 
         Map of shape (B, \\*S, C).
     """
     channels, axes = windows.shape[-1], len(window)
-    counts = [-(-s // w) for s, w in zip(size, window, strict=True)]
+    counts = _counts(size, window)
     # (B nH nW, h w, C) -> (B, nH, nW, h, w, C) -> (B, nH, h, nW, w, C)
     x = windows.reshape(-1, *counts, *window, channels)
     order = [axis for i in range(axes) for axis in (1 + i, 1 + axes + i)]
