@@ -80,7 +80,7 @@ def make_parser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help=f'config file of {model}')
-    parser.add_argument('checkpoint', help='its trained weights')
+    parser.add_argument('checkpoint', help='its trained weights: a file, or a name or address')
     parser.add_argument('input', type=Path, help=inputs)
     parser.add_argument('--out-dir', type=Path, default=Path(out_dir), help='default: %(default)s')
     parser.add_argument(
