@@ -107,7 +107,8 @@ def make_once(path: str | os.PathLike) -> Iterator[Path | None]:
             lock.unlink(missing_ok=True)  # whoever waits for it finds the file
         finally:
             if not keep:
-                part.unlink(missing_ok=True)
+                for file in path.parent.glob(f'{part.name}*'):  # and what was noted beside it
+                    file.unlink()
 
 
 def hold_folder(folder: str | os.PathLike) -> bool:

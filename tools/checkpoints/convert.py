@@ -152,8 +152,8 @@ def convert(args: argparse.Namespace) -> Path:
     """Read, check and write; returns the path written."""
     if args.target.exists() and not (args.force or args.add_hash):
         raise FileExistsError(f'{args.target} exists; choose another name or give --force.')
+    weights = read_checkpoint(args.source, ema=args.ema)
     source = fetch(resolve(args.source))
-    weights = read_checkpoint(source, ema=args.ema)
     network = describe_weights(weights, args.arch, args.head_dim)
     prove(weights, network)
     if args.task == 'backbone':

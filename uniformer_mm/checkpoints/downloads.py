@@ -57,7 +57,8 @@ def _receive(url: str, part: Path) -> None:
         if not begun and version:
             _version_file(part).write_text(version)
         size = None if response.length is None else begun + response.length
-        bars = Progress(*_COLUMNS, console=Console(stderr=True), transient=True)
+        screen = Console(stderr=True)
+        bars = Progress(*_COLUMNS, console=screen, transient=True, disable=not screen.is_terminal)
         with bars, part.open('ab') as file:
             bar = bars.add_task(part.stem, total=size, completed=begun)
             for chunk in iter(partial(response.read, 1 << 16), b''):
