@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
@@ -57,9 +58,8 @@ def _receive(url: str, part: Path) -> None:
         if not begun and version:
             _version_file(part).write_text(version)
         size = None if response.length is None else begun + response.length
-        screen = Console(stderr=True)
-        bars = Progress(*_COLUMNS, console=screen, transient=True, disable=not screen.is_terminal)
-        with bars, part.open('ab') as file:
+        shown = dict(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+        with Progress(*_COLUMNS, **shown) as bars, part.open('ab') as file:
             bar = bars.add_task(part.stem, total=size, completed=begun)
             for chunk in iter(partial(response.read, 1 << 16), b''):
                 file.write(chunk)
