@@ -59,8 +59,9 @@ def test_archives_carry_everything(repo_root, tmp_path):
 OWN = """
 import runpy, sys
 from uniformer_mm.home import home
+options, sys.argv = sys.argv[1:], ['']
 runpy.run_module('uniformer_mm', run_name='__main__')
-sys.argv[0] = f'{home()}/tools/train.py'
+sys.argv = [f'{home()}/tools/train.py', *options]
 runpy.run_path(sys.argv[0], run_name='__main__')
 """
 

@@ -25,7 +25,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file or address')
+    parser.add_argument(
+        'checkpoint', help='checkpoint file, or the name or address of one to fetch'
+    )
     parser.add_argument(
         '--out', metavar='FILE', help='write the metrics (.json) or the predictions (.pkl) here'
     )

@@ -73,6 +73,44 @@ def remove_parts(folder: str | os.PathLike, *names: str) -> list[Path]:
     return parts
 
 
+@contextmanager
+def make_once(path: str | os.PathLike) -> Iterator[Path | None]:
+    """Let one process make a file that several want; the others wait for it.
+
+    Args:
+        path: The file. Its folder is there.
+
+    Yields:
+        The file to write in its place, which becomes ``path`` at the end of the block. It may hold
+        what was written before the block raised or its process was killed; on a file system that
+        has no locks it is new, and nothing is left of it. None if ``path`` is there now.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    path = Path(path)
+    lock = path.with_name(f'.{path.name}{LOCK}')
+    with lock.open('w') as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            part, keep = path.with_name(f'{PART}{os.getpid()}-{path.name}'), False
+        else:
+            part, keep = path.with_name(f'{path.name}.part'), True
+        try:
+            if path.exists():
+                yield None
+            else:
+                yield part
+                _flush(part)
+                part.replace(path)
+            lock.unlink(missing_ok=True)  # whoever waits for it finds the file
+        finally:
+            if not keep:
+                for file in path.parent.glob(f'{part.name}*'):  # and what was noted beside it
+                    file.unlink()
+
+
 def hold_folder(folder: str | os.PathLike) -> bool:
     """Let no other process hold a folder for as long as this one lives.
 

@@ -11,9 +11,7 @@ from weight_layouts import LAYOUTS, assert_same, layouts, shifted, to_openmixup
 from uniformer_mm.checkpoints import (
     RELEASED,
     CheckpointError,
-    integrity,
     known_head_dim,
-    local_path,
     parse_checkpoint,
     read_checkpoint,
     save_checkpoint,
@@ -167,85 +165,6 @@ def test_message_does_not_advise_to_run_code(tmp_path):
 
 
 class TestReleased:
-    URL = 'https://host.example/resolve/main/a.pth?download=true'
-
-    @pytest.fixture
-    def fetched(self, thin, tmp_path, monkeypatch) -> list:
-        """What was downloaded from where; ``fetched.answer`` is a file's text or an error."""
-
-        class Log(list):
-            answer = None
-
-        def download(url, path, hash_prefix=None):
-            log.append((url, hash_prefix))
-            if isinstance(log.answer, Exception):
-                raise log.answer
-            Path(path).write_text(log.answer) if log.answer else torch.save(thin, path)
-
-        log = Log()
-        monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
-        monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
-        return log
-
-    def test_url_is_fetched_once(self, tmp_path, fetched):
-        for _ in range(2):
-            assert read_checkpoint(self.URL).source == self.URL
-        assert fetched == [(self.URL, None)]
-        twin = self.URL.replace('host', 'other')  # whose file has the same name
-        read_checkpoint(twin)
-        assert fetched[1:] == [(twin, None)]
-        assert len(list((tmp_path / 'hub/checkpoints').glob('*_a.pth'))) == 2
-
-    def test_nothing_is_fetched_unasked(self, tmp_path, fetched):
-        for source in (self.URL, 'uniformer_small_in1k'):
-            with pytest.raises(CheckpointError, match='(?s)hub/checkpoints.*download=True fetches'):
-                read_checkpoint(source, download=False)
-        read_checkpoint(self.URL, download=tmp_path / 'mine')
-        assert len(list((tmp_path / 'mine').iterdir())) == len(fetched) == 1
-        read_checkpoint(self.URL)
-        read_checkpoint(self.URL, download=False)  # it is there now
-        assert len(fetched) == 2
-
-    def test_hash_in_the_address(self, fetched):
-        """As PyTorch's hub writes it, and not a date."""
-        for name, digits in (('a-0123abcd', '0123abcd'), ('a-20240101', None)):
-            read_checkpoint(f'https://host.example/{name}.pth')
-            assert fetched[-1][1] == digits
-
-    @pytest.mark.parametrize('answer', ['<html>Sign in</html>', OSError(), RuntimeError('hash')])
-    def test_failure_leaves_nothing(self, tmp_path, fetched, answer):
-        fetched.answer = answer
-        with pytest.raises(CheckpointError, match='give the local path'):
-            read_checkpoint(self.URL)
-        assert not any((tmp_path / 'hub/checkpoints').iterdir())
-
-    def test_name_is_its_file(self, fetched, monkeypatch):
-        """The name alone tells the URL, the hash and the head dimension."""
-        name = 'top_down_256x192_global_small-d4a7fdac_20230724'
-        with pytest.raises(CheckpointError, match='begins with .* with d4a7fdac'):
-            read_checkpoint(name)  # checked again when it is there
-        monkeypatch.setattr(integrity, 'sha256_of', lambda path: 'd4a7fdac01')
-        assert read_checkpoint(name).head_dim == 64
-        assert fetched == [(RELEASED[name].url, 'd4a7fdac')]
-
-    @pytest.mark.parametrize(
-        'name, message',
-        [
-            ('uniformer_bose_in1k', "close are 'uniformer_base_in1k'"),
-            ('uniformer_base_ls', 'Google Drive.*give the local path'),
-            ('fpn_hybrid_small', 'never released'),
-        ],
-    )
-    def test_name_that_cannot_be_fetched(self, fetched, name, message, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        Path(name).touch()  # a name stands for a local file only with its folder
-        with pytest.raises(CheckpointError, match=message):
-            read_checkpoint(name)
-        assert not fetched
-        assert local_path(f'./{name}') == Path(name)
-        assert local_path(f'{name}.pth') == Path(f'{name}.pth')
-        assert local_path('uniformer_base_in1k') is local_path(self.URL) is None
-
     def test_table(self):
         orders = {'k400': 'kinetics400', 'k600': 'kinetics600', 'sthv1': 'sthv1'}
         for name, entry in RELEASED.items():

@@ -215,6 +215,24 @@ def altered(path: Path, change: Callable[[dict], object]) -> Path:
     return target
 
 
+def test_names_of_released_files(make_runner, trained, tmp_path, monkeypatch):
+    """In load_from, for a test, and in init_cfg; here of a file that a browser has fetched."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    name = 'uniformer_base_ls'
+    (tmp_path / 'checkpoints').mkdir()
+    trained.rename(tmp_path / f'checkpoints/{name}.pth')
+    expected = read_checkpoint(name).backbone
+    started = classifier()
+    started['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=name)
+    for settings in (dict(load_from=name), dict(model=started)):
+        runner = make_runner(custom_hooks=[], **settings)
+        runner.model.init_weights()
+        if 'load_from' in settings:
+            runner.test()
+        for key, value in runner.model.backbone.state_dict().items():
+            assert torch.equal(value, expected[key])
+
+
 def test_resuming_runs_no_text(make_runner, trained, tmp_path):
     """MMEngine parses an entry of the file as Python; so it does without the hook, from a tool."""
     text = f'open({str(tmp_path / "marker")!r}, "w")'

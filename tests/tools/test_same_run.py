@@ -13,11 +13,11 @@ BY_EPOCH = 'train_cfg.max_epochs=2'
 # The data and how many of them make two batches of which size; the mini config and its length.
 RUNS = {
     'mmpretrain': ('imagenet', 40, 16, 'uniformer-mini_1xb32_digits', [BY_EPOCH]),
-    'mmdet': ('coco', 8, 4, 'mask-rcnn_uniformer-mini-h_fpn_coco-digits', [BY_EPOCH]),
-    'mmseg': ('ade', 8, 4, 'uniformer-mini-g_fpn_ade20k-digits', ['train_cfg.max_iters=4']),
-    'mmpose': ('pose', 8, 4, 'td-hm_uniformer-mini_coco-people', [BY_EPOCH]),
+    'mmdet': ('coco', 4, 2, 'mask-rcnn_uniformer-mini-h_fpn_coco-digits', [BY_EPOCH]),
+    'mmseg': ('ade', 4, 2, 'uniformer-mini-g_fpn_ade20k-digits', ['train_cfg.max_iters=4']),
+    'mmpose': ('pose', 4, 2, 'td-hm_uniformer-mini_coco-people', [BY_EPOCH]),
     'mmaction': (
-        *('kinetics', 8, 4, 'uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb'),
+        *('kinetics', 4, 2, 'uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb'),
         [BY_EPOCH, 'param_scheduler.T_max=2'],
     ),
 }
@@ -37,7 +37,7 @@ def tools(request, run_main, repo_root, tmp_path, monkeypatch):
     pytest.importorskip(request.param)
     data, count, batch, name, length = RUNS[request.param]
     monkeypatch.chdir(tmp_path)
-    make_mini.make(data, tmp_path / 'data/mini', counts=dict(train=count, val=10))
+    make_mini.make(data, tmp_path / 'data/mini', counts=dict(train=count, val=4))
     options = [
         '--cfg-options',
         *(f'train_dataloader.batch_size={batch}', 'train_dataloader.num_workers=2'),

@@ -65,6 +65,17 @@ def test_test_writes_metrics_predictions_and_pictures(trained, tiny_config, run_
 
 
 @pytest.mark.slow
+def test_name_of_a_released_file(trained, tiny_config, run_main, tmp_path, monkeypatch, capsys):
+    """Here of one that a browser has fetched."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    (tmp_path / 'checkpoints').mkdir()
+    (tmp_path / 'checkpoints/uniformer_base_ls.pth').symlink_to(trained / 'epoch_2.pth')
+    assert run_main('tools/test.py', tiny_config, 'uniformer_base_ls', '--work-dir', tmp_path) == 0
+    args = (tiny_config, 'uniformer_bose_ls', '--work-dir', tmp_path)
+    assert "close are 'uniformer_base_ls'" in str(run_main('tools/test.py', *args))
+
+
+@pytest.mark.slow
 def test_tta_tests_the_averaged_weights(trained, tiny_config, run_main, tmp_path, capsys):
     """With mmpretrain's EMAHook in the config, the wrapped model would keep random weights."""
     args = (tiny_config, trained / 'epoch_2.pth', '--work-dir', tmp_path)

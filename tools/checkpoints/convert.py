@@ -18,10 +18,12 @@ from uniformer_mm.checkpoints import (
     CheckpointError,
     Weights,
     describe_weights,
+    fetch,
     load_backbone,
     possible_class_order,
     read_checkpoint,
     reorder_head,
+    resolve,
     save_checkpoint,
     sha256_of,
     to_mm,
@@ -38,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('source', type=Path, help='file in any layout')
+    parser.add_argument('source', help='file in any layout, or the name or address of one to fetch')
     parser.add_argument(
         'target',
         type=Path,
@@ -151,6 +153,7 @@ def convert(args: argparse.Namespace) -> Path:
     if args.target.exists() and not (args.force or args.add_hash):
         raise FileExistsError(f'{args.target} exists; choose another name or give --force.')
     weights = read_checkpoint(args.source, ema=args.ema)
+    source = fetch(resolve(args.source))
     network = describe_weights(weights, args.arch, args.head_dim)
     prove(weights, network)
     if args.task == 'backbone':
@@ -173,8 +176,8 @@ def convert(args: argparse.Namespace) -> Path:
         weights = order_classes(weights, args.to, args.class_order)
     meta = {
         **network,
-        'source_file': args.source.name,
-        'source_sha256': sha256_of(args.source),
+        'source_file': source.name,
+        'source_sha256': sha256_of(source),
         'source_layout': weights.layout,
         'averaged': weights.averaged,
         'class_order': args.class_order,

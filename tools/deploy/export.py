@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='its trained weights')
+    parser.add_argument('checkpoint', help='its trained weights: a file, or a name or address')
     parser.add_argument('out', type=Path, help=f'file to write: {", ".join(FORMATS)}')
     parser.add_argument(
         '--size',

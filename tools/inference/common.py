@@ -90,7 +90,7 @@ def make_parser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('config', help=f'config file of {model}')
-    parser.add_argument('checkpoint', help='its trained weights')
+    parser.add_argument('checkpoint', help='its trained weights: a file, or a name or address')
     parser.add_argument('--device', help='e.g. cpu or cuda:1; default: a GPU if there is one')
     parser.set_defaults(save_predictions=False)
     if files:

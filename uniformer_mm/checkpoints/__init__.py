@@ -19,19 +19,17 @@ from uniformer_mm.errors import CheckpointError
 
 from .class_orders import CLASS_ORDERS, class_order, possible_class_order, reorder_head
 from .families import describe_weights
-from .integrity import sha256_of
+from .fetching import MIRROR, fetch, local_path, resolve
+from .integrity import check_file, sha256_of
 from .kernels import adapt_stem_weight, inflate_weight, resize_kernel
 from .loading import check_head_dim, load_backbone, load_model
 from .names import Differences
 from .reading import (
     SCHEME,
-    check_file,
     drop_program,
     load_file,
-    local_path,
     parse_checkpoint,
     read_checkpoint,
-    resolve,
     through_safe_reader,
 )
 from .released import RELEASED, Released, known_head_dim
@@ -43,6 +41,7 @@ from .writing import save_checkpoint, to_mm, to_official
 
 __all__ = [
     'CLASS_ORDERS',
+    'MIRROR',
     'RELEASED',
     'SAFETENSORS',
     'SCHEME',
@@ -57,6 +56,7 @@ __all__ = [
     'class_order',
     'describe_weights',
     'drop_program',
+    'fetch',
     'inflate_weight',
     'known_head_dim',
     'load_backbone',

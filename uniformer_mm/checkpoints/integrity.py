@@ -16,10 +16,54 @@ from torch import Tensor
 from uniformer_mm.errors import CheckpointError
 
 from .names import fold_blocks, shorten
-from .released import hash_of
+from .released import find_released, hash_of
+from .safe_tensors import is_safetensors
 
 _FOLDER = 0x10  # an attribute in zip archives
 _COPY_AGAIN = 'the file is damaged: download or copy it again'
+
+
+def check_file(path: str | os.PathLike) -> None:
+    """Refuse what cannot be a checkpoint: a missing, empty, truncated or non-PyTorch file.
+
+    Cheap: reads the first bytes and, of a zip archive, the directory at its end.
+
+    Args:
+        path: A local file.
+
+    Raises:
+        CheckpointError: Says what the file is instead.
+    """
+    path = Path(path)
+    if not path.exists():
+        released = find_released(path)
+        url = released and released.url
+        where = f' The released file of that name is at {url}.' if url else ''
+        raise CheckpointError(f'There is no checkpoint {path}.{where}')
+    if not path.is_file():
+        raise CheckpointError(f'{path} is not a file; name the checkpoint file inside it.')
+    if path.stat().st_size == 0:
+        raise CheckpointError(f'{path} is empty: the download or the copy failed.')
+    with path.open('rb') as file:
+        start = file.read(512).lstrip()
+    if is_safetensors(path):
+        return  # the length with which it begins may be any letter
+    if start.startswith(b'<'):
+        raise CheckpointError(
+            f'{path} is a web page, not a checkpoint. Large files of Google Drive and release '
+            'pages come as a page when they are fetched without a browser: download it again.'
+        )
+    if start.startswith(b'version https://git-lfs'):
+        raise CheckpointError(f'{path} is a Git LFS pointer, not the file: run "git lfs pull".')
+    if start.startswith(b'PK') and not _has_directory(path):
+        raise CheckpointError(f'{path} is truncated: download or copy it again.')
+
+
+def _has_directory(archive: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(archive)
+    except zipfile.BadZipFile:  # of several disks, it says
+        return False
 
 
 def sha256_of(path: str | os.PathLike) -> str:

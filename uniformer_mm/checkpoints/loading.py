@@ -69,7 +69,8 @@ def load_backbone(
 
     Args:
         backbone: A UniFormer or DualFormer.
-        checkpoint: A file, a URL, the name of a released file, or weights that were read before.
+        checkpoint: A file, an address or a released name, see
+            :func:`~uniformer_mm.checkpoints.resolve`, or weights that were read before.
         ema: Which weights of a file with averaged ones; see :func:`read_checkpoint`.
         prefix: Take only entries below this name. Defaults to None, which finds ``backbone.``.
         head_dim: States the head dimension of a file whose name does not tell it. Defaults to

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import zipfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import torch
 from mmengine.logging import print_log
@@ -19,9 +15,9 @@ from torch import Tensor
 from uniformer_mm.errors import CheckpointError
 
 from .families import uniformer
-from .integrity import check_hash, check_records
+from .fetching import ADDRESSES, fetch, resolve
+from .integrity import check_file, check_hash, check_records
 from .names import replace_prefix, shorten, top_level_names
-from .released import find_released, hash_of, url_of
 from .safe import load_weights_only, torch_takes_names
 from .safe_tensors import is_safetensors, read_safetensors
 from .weights import CLASSIFIER_PREFIXES, MM_HEADS, Weights
@@ -41,8 +37,8 @@ def read_checkpoint(
     """Read a checkpoint file of any layout.
 
     Args:
-        path: A local file, an http(s) URL, which is fetched once into PyTorch's hub cache, or the
-            name of a released file; see :func:`resolve`.
+        path: A local file, an address or the name of a released file, which are fetched once into
+            PyTorch's hub cache; see :func:`~uniformer_mm.checkpoints.resolve`.
         ema: Which weights to take if the file holds averaged ones too: True for the averaged,
             False for the plain. Defaults to None: what ``torch.load`` users of that layout get,
             which is the plain weights of an official file and the averaged ones of MMEngine's.
@@ -112,70 +108,6 @@ def parse_checkpoint(
     return Weights(backbone, classifier, other, source, layout, averaged, meta)
 
 
-def check_file(path: str | os.PathLike) -> None:
-    """Refuse what cannot be a checkpoint: a missing, empty, truncated or non-PyTorch file.
-
-    Cheap: reads the first bytes and, of a zip archive, the directory at its end.
-
-    Args:
-        path: A local file.
-
-    Raises:
-        CheckpointError: Says what the file is instead.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise CheckpointError(f'There is no checkpoint {path}.')
-    if not path.is_file():
-        raise CheckpointError(f'{path} is not a file; name the checkpoint file inside it.')
-    if path.stat().st_size == 0:
-        raise CheckpointError(f'{path} is empty: the download or the copy failed.')
-    with path.open('rb') as file:
-        start = file.read(512).lstrip()
-    if is_safetensors(path):
-        return  # the length with which it begins may be any letter
-    if start.startswith(b'<'):
-        raise CheckpointError(
-            f'{path} is a web page, not a checkpoint. Large files of Google Drive and release '
-            'pages come as a page when they are fetched without a browser: download it again.'
-        )
-    if start.startswith(b'version https://git-lfs'):
-        raise CheckpointError(f'{path} is a Git LFS pointer, not the file: run "git lfs pull".')
-    if start.startswith(b'PK') and not _has_directory(path):
-        raise CheckpointError(f'{path} is truncated: download or copy it again.')
-
-
-def _has_directory(archive: Path) -> bool:
-    try:
-        return zipfile.is_zipfile(archive)
-    except zipfile.BadZipFile:  # of several disks, it says
-        return False
-
-
-def resolve(checkpoint: str | os.PathLike) -> str:
-    """What a config or a command means by a checkpoint: a path, a URL, or a released file's URL.
-
-    Args:
-        checkpoint: A name without folder and suffix is that of a released file.
-
-    Raises:
-        CheckpointError: If there is no released file of that name, or it cannot be fetched.
-    """
-    text = str(checkpoint)
-    is_path = isinstance(checkpoint, os.PathLike) or Path(text).name != text
-    return text if is_path or Path(text).suffix else url_of(text)
-
-
-def local_path(checkpoint: str | os.PathLike) -> Path | None:
-    """The local file that is meant; None if it is to be fetched.
-
-    Raises:
-        CheckpointError: As of :func:`resolve`.
-    """
-    source = resolve(checkpoint)
-    return None if '://' in source else Path(source).expanduser()
-
-
 def through_safe_reader(checkpoint: str | os.PathLike) -> str:
     """The address under which MMEngine's loaders read a checkpoint with the reader of this module.
 
@@ -187,7 +119,7 @@ def through_safe_reader(checkpoint: str | os.PathLike) -> str:
     source = str(checkpoint)
     if source.startswith(SCHEME):
         return source
-    if '://' not in source or source.startswith(('http://', 'https://')):
+    if '://' not in source or source.startswith(ADDRESSES):
         return f'{SCHEME}{source}'
     if not torch_takes_names():
         raise CheckpointError(
@@ -212,42 +144,6 @@ def drop_program(checkpoint: Any) -> None:
         meta.pop('config', None)
 
 
-def _fetch(url: str, download: bool | str | os.PathLike) -> Path:
-    """Download a file, unless it is there; gives its path."""
-    hub = Path(torch.hub.get_dir(), 'checkpoints')
-    path = _cached(url, hub if isinstance(download, bool) else Path(download).expanduser())
-    if path.exists():
-        return path
-    if download is False:
-        raise CheckpointError(
-            f'{path} does not exist, and nothing is fetched unasked: download=True fetches {url} '
-            'to there, download=FOLDER to a folder of yours. Or give the path of a file.'
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    print_log(f'Downloading {url} to {path}', logger='current')
-    try:
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=hash_of(url)[0])
-        check_file(path)
-    except (OSError, RuntimeError, CheckpointError) as error:
-        path.unlink(missing_ok=True)
-        raise CheckpointError(
-            f'{url} could not be fetched ({error}). Download it by other means and give the local '
-            'path instead.'
-        ) from error
-    return path
-
-
-def _cached(url: str, folder: Path) -> Path:
-    """Where a download is kept: a released file where PyTorch puts it, others by their address."""
-    name = urlparse(url).path.rsplit('/', 1)[-1]
-    if name in ('', '.', '..'):
-        raise CheckpointError(f'{url} names no file.')
-    released = find_released(url)
-    if released is not None and released.url == url:
-        return folder / name
-    return folder / f'{hashlib.sha256(url.encode()).hexdigest()[:8]}_{name}'
-
-
 def load_file(
     source: str | os.PathLike,
     map_location: str | torch.device | Callable | None = 'cpu',
@@ -270,9 +166,7 @@ def load_file(
     Raises:
         CheckpointError: If the file is missing, damaged or refused.
     """
-    if str(source).startswith(('http://', 'https://')):
-        source = _fetch(str(source), download)
-    path = Path(source).expanduser()
+    path = fetch(source, download)
     check_file(path)
     try:
         if not mmap:

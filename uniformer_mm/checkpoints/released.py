@@ -16,6 +16,9 @@ from typing import NamedTuple
 
 from uniformer_mm.errors import CheckpointError
 
+DRIVE = 'drive.google.com'
+LISTING = 'python -m uniformer_mm weights'  # the command that shows the table
+
 
 class Released(NamedTuple):
     """A released file.
@@ -43,26 +46,21 @@ RELEASED = {
 
 
 def url_of(name: str) -> str:
-    """URL from which a released file can be fetched.
+    """URL of a released file.
 
     Raises:
-        CheckpointError: If there is no such name, or a program cannot fetch the file.
+        CheckpointError: If there is no such name, or the file was never released.
     """
     if name not in RELEASED:
         close = difflib.get_close_matches(name, RELEASED, n=4, cutoff=0.5)
         raise CheckpointError(
             f'{name!r} is no released file{", close are " if close else ""}'
-            f'{", ".join(map(repr, close))}. All names: uniformer_mm/checkpoints/released.json. A '
-            f'local file without a suffix is given with its folder: ./{name}.'
+            f'{", ".join(map(repr, close))}. All names: {LISTING}. A local file without a suffix '
+            f'is given with its folder: ./{name}.'
         )
     url = RELEASED[name].url
     if url is None:
         raise CheckpointError(f'The weights {name!r} were never released.')
-    if 'drive.google.com' in url:
-        raise CheckpointError(
-            f'{name!r} is on Google Drive, which hands large files to browsers only: download '
-            f'{url} and give the local path.'
-        )
     return url
 
 

@@ -33,7 +33,7 @@ def peek_checkpoint(path: str) -> dict[str, Any]:
     Its tensors stay on the disk; only files of torch < 1.6 are read completely.
 
     Args:
-        path: A checkpoint file. Addresses such as ``https://`` are not fetched here.
+        path: A checkpoint file. Addresses and names of released files are not fetched here.
 
     Returns:
         Its ``meta``, empty if it has none or is an address.
@@ -61,7 +61,7 @@ def _peek_state(path: str) -> dict[str, Any]:
     """
     checkpoint = _peek(path)
     meta = checkpoint.get('meta')
-    if not _is_local(path):
+    if local_path(path) is None:
         return {}
     if 'optimizer' not in checkpoint:
         raise UserError(
@@ -146,6 +146,7 @@ def set_resume(cfg: Config, resume: str | None) -> list[str]:
             return [f'--resume: {cfg.work_dir} has no checkpoint yet: training starts anew.']
         *_, resume, meta = max(states, key=lambda state: state[:2])
     else:
+        resume = str(local_path(resume) or resume)
         meta = _peek_state(resume)
 
     foreign = Path(resume).absolute().parent != Path(cfg.work_dir).absolute()

@@ -144,9 +144,9 @@ class StagedBackbone(BaseModule):
         ``out_indices=(3,), final_norm=True`` gives the last one with the norm of the file.
 
         Args:
-            checkpoint: A file of any layout, a URL, or the name of a released file, see
-                ``uniformer_mm/checkpoints/released.json``.
-            download: Whether to fetch a name or URL that was not fetched before: True into
+            checkpoint: A file of any layout, an address, or the name of a released file, which
+                ``python -m uniformer_mm weights`` lists.
+            download: Whether to fetch a name or address that was not fetched before: True into
                 PyTorch's hub cache, or the folder to put it in. Defaults to False.
             ema: Which weights of a file with averaged ones; see
                 :func:`~uniformer_mm.checkpoints.read_checkpoint`.
