@@ -1,4 +1,4 @@
-"""The network for images: styles, norms, sizes, registries, export."""
+"""The network for images: styles, norms, sizes, registries."""
 
 import importlib.util
 
@@ -146,14 +146,3 @@ def test_channels_last_gives_the_same() -> None:
     expected = model(x)
     model.to(memory_format=torch.channels_last)
     same(model(x.to(memory_format=torch.channels_last)), expected, 1e-5)
-
-
-@torch.no_grad()
-def test_exported_graph_serves_other_batch_sizes() -> None:
-    model = mini(stage3_style='window', window_size=3).eval()
-    batch = torch.export.Dim('batch', min=1, max=64)
-    program = torch.export.export(
-        model, (torch.randn(2, 3, 64, 64),), dynamic_shapes={'x': {0: batch}}
-    )
-    x = torch.randn(5, 3, 64, 64)
-    same(program.module()(x), model(x), 1e-5)

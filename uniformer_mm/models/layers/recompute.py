@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
@@ -32,6 +33,9 @@ def checkpoint_block(block: nn.Module, *args: Any) -> Any:
     The second run must not move the BatchNorm statistics again, so that training with
     and without recomputation are the same computation.
     """
+    if torch.compiler.is_compiling():
+        # The compiler takes no contexts, and needs none: what it recomputes changes no buffer.
+        return checkpoint(block, *args, use_reentrant=False)
     return checkpoint(
         block,
         *args,

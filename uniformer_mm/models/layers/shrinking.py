@@ -9,6 +9,7 @@ results, so that blocks have no state.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import torch
@@ -103,7 +104,10 @@ class ShrinkingBlock(GlobalBlock):
 
     def kept(self, score: Tensor) -> Tensor:
         """Numbers of the tokens that are kept, highest score first: (B, N) -> (B, k)."""
-        return score.topk(torch.sym_int(self.keep_ratio * score.shape[1]), dim=1).indices
+        # A fraction of integers: recorded graphs multiply sizes by nothing else.
+        share = Fraction(self.keep_ratio).limit_denominator(1000)
+        count = score.shape[1] * share.numerator // share.denominator
+        return score.topk(count, dim=1).indices
 
     def _blend(self, old: Tensor | None, new: Tensor) -> Tensor:
         return new if old is None else (1 - self.trade_off) * old + self.trade_off * new

@@ -1,0 +1,100 @@
+"""Two-stage detectors as graphs find what mmdet finds."""
+
+import onnxruntime
+import pytest
+import torch
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from torch import Tensor, nn
+from torch.export import Dim
+
+from uniformer_mm.deploy.detection import DetectorGraph
+from uniformer_mm.errors import UserError
+
+MASK = 'mask-rcnn_uniformer-mini-h_fpn_coco-digits'
+CASCADE = 'cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits'
+
+
+@pytest.fixture
+def build(repo_root):
+    """A detector of a mini config, whose random heads are sure of what they see."""
+
+    def build(name: str, **roi_head) -> nn.Module:
+        register_all_modules()
+        config = Config.fromfile(repo_root / f'configs/mini/{name}.py').model
+        config.backbone.init_cfg = None
+        config.roi_head.update(roi_head)
+        model = MODELS.build(config).eval()
+        for name, parameter in model.named_parameters():
+            if any(part in name for part in ('fc_cls', 'fc_reg', 'rpn_', 'conv_logits')):
+                nn.init.normal_(parameter, std=0.1)
+        return model
+
+    return build
+
+
+def check(model: nn.Module, images: Tensor, found: tuple[Tensor, ...]) -> None:
+    """The same boxes, scores, labels and, pasted, masks as mmdet's; and nothing behind them."""
+    size = tuple(images.shape[-2:])
+    padded = [-(-side // 32) * 32 for side in size]
+    samples = [
+        DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0)))
+        for _ in images
+    ]
+    pad = (0, padded[1] - size[1], 0, padded[0] - size[0])
+    with torch.no_grad():
+        results = model.predict(nn.functional.pad(images, pad), samples, rescale=False)
+    for sample, boxes, scores, labels, masks in zip(results, *found, strict=True):
+        expected = sample.pred_instances
+        count = len(expected)
+        assert count > 1 and boxes.shape[0] == model.roi_head.test_cfg.max_per_img
+        torch.testing.assert_close(boxes[:count], expected.bboxes, rtol=0, atol=1e-3)
+        torch.testing.assert_close(scores[:count], expected.scores, rtol=0, atol=1e-5)
+        assert labels[:count].equal(expected.labels)
+        pasted = _do_paste_mask(masks[:count, None], boxes[:count], *size, skip_empty=False)[0]
+        assert ((pasted >= 0.5) != expected.masks).float().mean() < 1e-4
+        assert not scores[count:].any() and not boxes[count:].any() and not labels[count:].any()
+
+
+@pytest.mark.parametrize('name', [MASK, CASCADE])
+@torch.no_grad()
+def test_graph_finds_what_mmdet_finds(build, name: str) -> None:
+    model = build(name)
+    graph = DetectorGraph(model)
+    assert graph.output_names == ('boxes', 'scores', 'labels', 'masks')
+    for shape in ((2, 3, 96, 128), (1, 3, 75, 131)):
+        images = torch.randn(shape)
+        check(model, images, graph(images))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore')
+def test_onnx_finds_what_mmdet_finds(build) -> None:
+    model = build(MASK)
+    graph = DetectorGraph(model)
+    images = torch.randn(2, 3, 64, 96)
+    exported = torch.onnx.export(
+        graph, (images,), dynamo=True, dynamic_shapes=({0: Dim.DYNAMIC},), verbose=False
+    )
+    session = onnxruntime.InferenceSession(
+        exported.model_proto.SerializeToString(), providers=['CPUExecutionProvider']
+    )
+    name = session.get_inputs()[0].name
+    for batch in (1, 3):
+        images = torch.randn(batch, 3, 64, 96)
+        found = session.run(None, {name: images.numpy()})
+        check(model, images, tuple(map(torch.from_numpy, found)))
+
+
+def test_other_detectors_are_refused(build) -> None:
+    with pytest.raises(UserError, match=r'Linear is not of their kind'):
+        DetectorGraph(nn.Linear(1, 1))
+    model = build(MASK)
+    model.roi_head.test_cfg.nms = dict(type='soft_nms', iou_threshold=0.5)
+    with pytest.raises(UserError, match=r"needs test_cfg with nms of type 'nms'\. Change"):
+        DetectorGraph(model)
+    with pytest.raises(UserError, match=r'dynamo=True'):
+        torch.jit.trace(DetectorGraph(build(MASK)), torch.randn(1, 3, 64, 64))

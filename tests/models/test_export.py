@@ -1,0 +1,101 @@
+"""Recorded networks serve inputs of other sizes and batches: torch.export, ONNX and tracing."""
+
+import io
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from uniformer_mm import DualFormer, UniFormer, UniFormer3D, UniFormerLight
+
+MINI = dict(depths=(1, 1, 4, 1), embed_dims=(8, 16, 32, 32), head_dim=16)
+WINDOWS = dict(window_size=3, out_indices=(2,), final_norm=False)
+# Sides that windows divide and that they do not, one window, and fewer tokens than that.
+SIZES = ((2, 96, 160), (1, 48, 80), (3, 75, 131), (1, 32, 224))
+CASES = {
+    'global': (UniFormer, {}),
+    'window': (UniFormer, dict(stage3_style='window', **WINDOWS)),
+    'hybrid': (UniFormer, dict(stage3_style='hybrid', **WINDOWS)),
+    'clips': (UniFormer3D, dict(stage3_style='hybrid', **WINDOWS)),
+    'divided': (UniFormer3D, dict(split=True, stage3_style='window', **WINDOWS)),
+    'light': (UniFormerLight, dict(depths=(1, 1, 2, 1))),
+}
+
+
+def build(case: str) -> nn.Module:
+    network, options = CASES[case]
+    model = network(MINI, **options).eval()
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            nn.init.normal_(parameter, 1.0, 0.3)
+    return model
+
+
+def inputs(model: nn.Module) -> list[Tensor]:
+    frames = (4,) * (model.ndim - 2)
+    return [torch.randn(batch, 3, *frames, *size) for batch, *size in SIZES]
+
+
+def maps(out: Tensor | tuple) -> tuple:
+    return tuple(out) if isinstance(out, tuple | list) else (out,)
+
+
+@torch.no_grad()
+def check(model: nn.Module, recorded, examples: list[Tensor]) -> None:
+    for x in examples:
+        for found, expected in zip(maps(recorded(x)), maps(model(x)), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def runtime(graph: bytes):
+    session = onnxruntime.InferenceSession(graph, providers=['CPUExecutionProvider'])
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x.numpy()})
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('case', ['hybrid', 'divided', 'light'])
+def test_exported_program_and_its_onnx(case: str) -> None:
+    model = build(case)
+    examples = inputs(model)
+    axes = dict.fromkeys((0, model.ndim, model.ndim + 1), Dim.DYNAMIC)
+    program = torch.export.export(model, (examples[0],), dynamic_shapes=(axes,))
+    # The guards say what memory order the example's maps had, on which nothing depends.
+    check(model, program.module(check_guards=False), examples)
+    onnx = torch.onnx.export(program, dynamo=True, verbose=False)
+    check(model, runtime(onnx.model_proto.SerializeToString()), examples)
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('case', CASES)
+def test_onnx_of_the_older_exporter(case: str) -> None:
+    model = build(case)
+    examples = inputs(model)
+    axes = {0: 'batch', model.ndim: 'height', model.ndim + 1: 'width'}
+    file = io.BytesIO()
+    torch.onnx.export(
+        model, (examples[0],), file, dynamo=False, input_names=['x'], dynamic_axes={'x': axes}
+    )
+    check(model, runtime(file.getvalue()), examples)
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_dualformer_is_exported() -> None:
+    model = DualFormer(
+        dict(MINI, depths=(1, 1, 2, 1)), clip_size=(4, 64, 96), out_indices=(2,), final_norm=False
+    ).eval()
+    examples = inputs(model)
+    axes = dict.fromkeys((0, 3, 4), Dim.DYNAMIC)
+    program = torch.export.export(model, (examples[0],), dynamic_shapes=(axes,))
+    check(model, program.module(check_guards=False), examples)
+
+
+@pytest.mark.filterwarnings('ignore')
+@torch.no_grad()
+def test_folded_network_is_traced() -> None:
+    model = build('window').fold_for_inference()
+    examples = inputs(model)
+    check(model, torch.jit.trace(model, examples[0], check_trace=False), examples)
