@@ -12,6 +12,7 @@ import httpx
 import make_mini
 import numpy as np
 import pytest
+from browser import needs_browser, open_page
 from PIL import Image
 
 gradio_client = pytest.importorskip('gradio_client')
@@ -29,13 +30,6 @@ TASKS = dict(
     segment=('uniformer-mini-g_fpn_ade20k-digits', 'segment'),
     pose=('td-hm_uniformer-mini_coco-people', 'pose'),
     action=('uniformer-mini_8x2x1_1xb16_kinetics-digits-rgb', 'classify_video'),
-)
-FLAGS = (
-    *('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'),
-    *('--disable-background-networking', '--disable-component-update', '--disable-sync'),
-)
-CHROMIUM = next(
-    filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None
 )
 
 
@@ -168,29 +162,24 @@ def test_errors(run_main, random_weights, monkeypatch, tmp_path, capsys) -> None
     )
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason='no Chromium or Chrome on the PATH')
+@needs_browser
 def test_in_a_browser(served, images, tmp_path) -> None:
     """A photograph is dropped, its result is seen, and so is what is wrong with a broken one."""
     playwright = pytest.importorskip('playwright.sync_api')
     broken = tmp_path / 'broken.jpg'
     broken.write_bytes(b'no image')
-    asked = set()
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page()
-        page.on('request', lambda request: asked.add(httpx.URL(request.url).host))
-        page.goto(served.address)
+    asked, errors = [], []
+    with open_page(served.address, asked, errors) as page:
         playwright.expect(page.get_by_role('tab')).to_have_text([*TASKS])
         panel = page.get_by_role('tabpanel').filter(visible=True)
         found, file = panel.get_by_label('Found'), panel.locator('input[type=file]')
         file.set_input_files(images / '7.jpg')
-        playwright.expect(found).to_have_value(re.compile(r'class \d \(\d+\.\d%\)'), timeout=60_000)
-        playwright.expect(panel.locator('img')).to_have_count(
-            3
-        )  # the photograph, with the class, with heat
+        playwright.expect(found).to_have_value(re.compile(r'class \d \(\d+\.\d%\)'))
+        # The photograph, with the class, with heat.
+        playwright.expect(panel.locator('img')).to_have_count(3)
         panel.get_by_label('Remove Image').click()
         playwright.expect(found).to_have_value('')
         file.set_input_files(broken)
         playwright.expect(page.get_by_text('broken.jpg: damaged, or no image')).to_be_visible()
-        browser.close()
-    assert asked == {'127.0.0.1'}
+    assert not errors
+    assert {httpx.URL(url).host for url in asked} == {'127.0.0.1'}

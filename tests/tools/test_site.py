@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from browser import CHROMIUM, FLAGS
+from browser import needs_browser, open_page
 from page_commands import BLOCK, PAGES
 
 from uniformer_mm import registry
@@ -85,18 +85,11 @@ def test_commands_say_what_they_need(site: Path) -> None:
     assert 'Needs make demo-video' in page
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason='no Chromium or Chrome on the PATH')
+@needs_browser
 def test_the_search_needs_no_server(site: Path) -> None:
-    playwright = pytest.importorskip('playwright.sync_api')
     asked, errors = [], []
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page()
-        page.on('request', lambda request: asked.append(request.url))
-        page.on('pageerror', lambda error: errors.append(error))
-        page.goto((site / 'zoo.html').as_uri())
+    with open_page((site / 'zoo.html').as_uri(), asked, errors) as page:
         page.locator('.md-search__input').press_sequentially('preemption')
         page.locator('.md-search-result__item', has_text='PreemptionHook').first.wait_for()
-        browser.close()
     assert not errors
     assert all(url.startswith(('file:', 'data:')) for url in asked)
