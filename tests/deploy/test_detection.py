@@ -1,5 +1,7 @@
 """Two-stage detectors as graphs find what mmdet finds."""
 
+import io
+
 import onnxruntime
 import pytest
 import torch
@@ -9,7 +11,6 @@ from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from torch import Tensor, nn
-from torch.export import Dim
 
 from uniformer_mm.deploy.detection import DetectorGraph
 from uniformer_mm.errors import UserError
@@ -51,8 +52,8 @@ def check(model: nn.Module, images: Tensor, found: tuple[Tensor, ...]) -> None:
         expected = sample.pred_instances
         count = len(expected)
         assert count > 1 and boxes.shape[0] == model.roi_head.test_cfg.max_per_img
-        torch.testing.assert_close(boxes[:count], expected.bboxes, rtol=0, atol=1e-3)
-        torch.testing.assert_close(scores[:count], expected.scores, rtol=0, atol=1e-5)
+        torch.testing.assert_close(boxes[:count], expected.bboxes, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(scores[:count], expected.scores, rtol=0, atol=1e-4)
         assert labels[:count].equal(expected.labels)
         pasted = _do_paste_mask(masks[:count, None], boxes[:count], *size, skip_empty=False)[0]
         assert ((pasted >= 0.5) != expected.masks).float().mean() < 1e-4
@@ -70,23 +71,28 @@ def test_graph_finds_what_mmdet_finds(build, name: str) -> None:
         check(model, images, graph(images))
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore')
 def test_onnx_finds_what_mmdet_finds(build) -> None:
     model = build(MASK)
     graph = DetectorGraph(model)
-    images = torch.randn(2, 3, 64, 96)
-    exported = torch.onnx.export(
-        graph, (images,), dynamo=True, dynamic_shapes=({0: Dim.DYNAMIC},), verbose=False
+    file = io.BytesIO()
+    torch.onnx.export(
+        graph,
+        (torch.randn(2, 3, 64, 96),),
+        file,
+        dynamo=False,
+        opset_version=18,
+        input_names=graph.input_names,
+        output_names=graph.output_names,
+        dynamic_axes={'images': {0: 'batch', 2: 'height', 3: 'width'}},
     )
-    session = onnxruntime.InferenceSession(
-        exported.model_proto.SerializeToString(), providers=['CPUExecutionProvider']
-    )
-    name = session.get_inputs()[0].name
-    for batch in (1, 3):
-        images = torch.randn(batch, 3, 64, 96)
-        found = session.run(None, {name: images.numpy()})
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=['CPUExecutionProvider'])
+    for shape in ((2, 3, 96, 128), (1, 3, 75, 131)):
+        images = torch.randn(shape)
+        found = session.run(None, {'images': images.numpy()})
         check(model, images, tuple(map(torch.from_numpy, found)))
+    for found in session.run(None, {'images': torch.zeros(1, 3, 64, 64).numpy()}):
+        assert found.shape[:2] == (1, model.roi_head.test_cfg.max_per_img)
 
 
 def test_other_detectors_are_refused(build) -> None:
@@ -96,5 +102,3 @@ def test_other_detectors_are_refused(build) -> None:
     model.roi_head.test_cfg.nms = dict(type='soft_nms', iou_threshold=0.5)
     with pytest.raises(UserError, match=r"needs test_cfg with nms of type 'nms'\. Change"):
         DetectorGraph(model)
-    with pytest.raises(UserError, match=r'dynamo=True'):
-        torch.jit.trace(DetectorGraph(build(MASK)), torch.randn(1, 3, 64, 64))

@@ -307,7 +307,8 @@ def test_initialisation(network) -> None:
     ('network', 'options'),
     [
         (UniFormer, dict(depths=(1, 1, 1, 1), stage3_style='window', window_size=3)),
-        (UniFormer3D, dict(depths=(1, 1, 1, 1), split=True)),
+        (UniFormer, dict(depths=(1, 1, 1, 1), with_cp=True)),
+        (UniFormer3D, dict(depths=(1, 1, 1, 1), split=True, with_cp=True)),
         (UniFormer3D, dict(POOLED, local_mlp=False, depths=(1, 1, 1, 1))),
         (UniFormerLight, dict(depths=(1, 1, 2, 1))),
         (DualFormer, dict(depths=(2, 1, 1, 1))),

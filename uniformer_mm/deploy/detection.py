@@ -50,12 +50,13 @@ class DetectorGraph(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.detector = model.eval()
+        self.detector = model
         self.box_heads, self.box_extractors = _stages(model, 'bbox')
         self.mask_heads, self.mask_extractors = _stages(model, 'mask')
         self.output_names = ('boxes', 'scores', 'labels', *(['masks'] if self.mask_heads else []))
         _check_parts(self)
         self.divisor = getattr(model.data_preprocessor, 'pad_size_divisor', 1)
+        self.eval()  # itself too: an exporter gives all modules back the mode of the outermost
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Find objects.
@@ -68,13 +69,7 @@ class DetectorGraph(nn.Module):
             ``boxes`` (B, K, 4): left, top, right and bottom in pixels of the input; ``scores``
             (B, K): falling, 0 where there is no object; ``labels`` (B, K); ``masks``
             (B, K, h, w): probabilities inside the box. K is ``test_cfg.rcnn.max_per_img``.
-
-        Raises:
-            UserError: If it is traced, as PyTorch's older ONNX exporter does.
         """
-        if torch.jit.is_tracing():
-            # Its shape inference confuses the axes of the padded image: wrong maps, and no error.
-            raise UserError('A detector is exported by torch.onnx.export(..., dynamo=True) only.')
         size = images.shape[-2:]
         images = channels_first(pad_ends(channels_last(images), (self.divisor,) * 2))
         maps = self.detector.extract_feat(images)
