@@ -143,7 +143,8 @@ class WindowBlock(GlobalBlock):
         self.window = tuple(window)
 
     def _window(self, size: torch.Size) -> tuple[int, ...]:
-        return tuple(map(torch.sym_min, self.window, size))
+        least = min if torch.jit.is_tracing() else torch.sym_min  # which takes no traced sizes
+        return tuple(map(least, self.window, size))
 
 
 class PyramidBlock(GlobalBlock):
