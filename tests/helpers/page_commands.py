@@ -37,6 +37,8 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 def as_python(words: list[str]) -> tuple[str, ...] | None:
     """The tool of this project and the arguments that a command starts; None if it is no such."""
+    if words[1:3] == ['-m', 'uniformer_mm']:
+        return 'uniformer_mm/__main__.py', *words[3:]
     if len(words) < 2 or not words[1].startswith('tools/'):
         return None
     _, tool, *args = words
