@@ -16,7 +16,7 @@ from uniformer_mm.version import __version__
 RULES = re.findall(r'^([a-z][a-z -]*):', (REPO / 'Makefile').read_text(), re.MULTILINE)
 TARGETS = set(' '.join(RULES).split())
 # Programs that are not ours, and lines that are a part of a command.
-OTHERS = re.compile(r'(\.venv/bin/)?pip|bash|cd|find|git|ln|source|-[cm]|--cfg-options')
+OTHERS = re.compile(r'(\.venv/bin/)?pip|bash|cd|export|find|git|ln|source|-[cm]|--cfg-options')
 PARSED = 'parsed'
 
 

@@ -19,10 +19,11 @@ CONFIGS = (
 
 
 def line_of(kind: str) -> str:
-    """The line of the page that asks for a tracker."""
+    """What the page adds to a config for a tracker."""
     page = (REPO / 'docs/training.md').read_text()
-    (line,) = re.findall(rf"^visualizer = .*type='{kind}VisBackend'.*$", page, re.MULTILINE)
-    return line
+    blocks = re.findall(r'^```python\n(.*?)^```', page, re.MULTILINE | re.DOTALL)
+    (block,) = [block for block in blocks if f"'{kind}VisBackend'" in block]
+    return block.partition("_base_ = './CONFIG.py'\n")[2] or block
 
 
 @pytest.fixture
