@@ -143,8 +143,11 @@ class WindowBlock(GlobalBlock):
         self.window = tuple(window)
 
     def _window(self, size: torch.Size) -> tuple[int, ...]:
-        least = min if torch.jit.is_tracing() else torch.sym_min  # which takes no traced sizes
-        return tuple(map(least, self.window, size))
+        # min would settle a size that an exported graph leaves open.
+        return tuple(
+            torch.sym_min(side, n) if isinstance(n, torch.SymInt) else min(side, n)
+            for side, n in zip(self.window, size, strict=True)
+        )
 
 
 class PyramidBlock(GlobalBlock):
