@@ -186,6 +186,7 @@ def test_errors_of_the_export(export, capsys) -> None:
     assert 'expected a name that ends with .onnx or .pt2 or .xml' in capsys.readouterr().err
     assert export('classify', 'model.xml', '--precision', 'int8') == 2
     assert '--precision int8 is for .onnx' in capsys.readouterr().err
+    assert 'a detection model becomes .onnx or .xml alone' in export('detect', 'model.pt2')
     Path('there.onnx').touch()
     assert 'there.onnx exists already; add --overwrite' in export('classify', 'there.onnx')
     gone = export('classify', 'a.onnx', weights='nothing.pth')

@@ -121,6 +121,11 @@ def main() -> None:
     deployment = cli.library_of(cfg).deployment
     if deployment is None:
         raise cli.UserError(f'{args.config} is for none of {", ".join(cli.LIBRARIES)}.')
+    if args.out.suffix not in deployment.formats:
+        raise cli.UserError(
+            f'{args.out}: a {deployment.task} model becomes '
+            f'{" or ".join(deployment.formats)} alone.'
+        )
     cli.peek_checkpoint(args.checkpoint)
     model = cli.build_trained(cfg, args.checkpoint, 'cpu')
     if not isinstance(model.backbone, StagedBackbone):
