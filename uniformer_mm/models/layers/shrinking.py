@@ -104,9 +104,14 @@ class ShrinkingBlock(GlobalBlock):
 
     def kept(self, score: Tensor) -> Tensor:
         """Numbers of the tokens that are kept, highest score first: (B, N) -> (B, k)."""
-        # A fraction of integers: recorded graphs multiply sizes by nothing else.
-        share = Fraction(self.keep_ratio).limit_denominator(1000)
-        count = score.shape[1] * share.numerator // share.denominator
+        tokens = score.shape[1]
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+            # Exported graphs multiply sizes by whole numbers alone. Where the product below is
+            # rounded, as 0.7 x 90, this keeps one token more; at the networks' 0.5 it never is.
+            share = Fraction(self.keep_ratio).limit_denominator(1000)
+            count = tokens * share.numerator // share.denominator
+        else:
+            count = int(self.keep_ratio * tokens)
         return score.topk(count, dim=1).indices
 
     def _blend(self, old: Tensor | None, new: Tensor) -> Tensor:
