@@ -2,6 +2,7 @@
 
     python tools/analysis/benchmark_data.py CONFIG
     python tools/analysis/benchmark_data.py CONFIG --split test --samples 16 --rounds 9
+    python tools/analysis/benchmark_data.py CONFIG --timm   # the recipe of ImageNet, by timm
 
 One core reads the same files through both pipelines in turn, round after round with the same
 random numbers, so that a busy machine slows both alike. The stock pipeline is that of the config
@@ -12,18 +13,23 @@ often repeated augmentation uses it. Printed are the median milliseconds of a sa
 import argparse
 import copy
 import json
+import random
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from itertools import chain, zip_longest
 
 import cv2
 import numpy as np
 import torch
 from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from uniformer_mm import cli
+from uniformer_mm.errors import UserError
 from uniformer_mm.files import write_beside
 
 # Ours to the library's, for the same pixels.
@@ -45,6 +51,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--split', default='train', choices=('train', 'val', 'test'))
     parser.add_argument('--samples', type=int, default=32, help='spread over the data set')
     parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument(
+        '--timm', action='store_true', help="also timm's steps of rand-m9-mstd0.5-inc1 at 224 x 224"
+    )
     parser.add_argument('--json', metavar='FILE', help='also write the results here')
     cli.add_options(parser)
     args = parser.parse_args()
@@ -64,8 +73,24 @@ def stock(node: object) -> object:
     return type(node)(map(stock, node)) if isinstance(node, list | tuple) else node
 
 
-def run(steps: dict[str, object], infos: list[dict], seed: int) -> dict[str, float]:
+def timm_steps() -> list[Callable]:
+    """timm's own steps of the recipe, from a file to a normalised tensor."""
+    try:
+        from timm.data import create_transform
+    except ImportError as error:
+        raise UserError(f'--timm needs timm ({error}): pip install timm') from error
+
+    def open_image(info: dict) -> Image.Image:
+        return Image.open(info['img_path']).convert('RGB')
+
+    recipe = dict(auto_augment='rand-m9-mstd0.5-inc1', re_prob=0.25, re_mode='pixel')
+    transform = create_transform(224, is_training=True, interpolation='bicubic', **recipe)
+    return [open_image, *transform.transforms]
+
+
+def run(steps: dict[str, Callable], infos: list[dict], seed: int) -> dict[str, float]:
     """Milliseconds a sample takes in each step, on average over the samples."""
+    random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
     times = dict.fromkeys(steps, 0.0)
@@ -98,6 +123,11 @@ def main() -> None:
         }
         for way, steps in (('config', config), ('stock', stock(config)))
     }
+    if args.timm:
+        pipelines['timm'] = {
+            f'{number} {getattr(step, "__name__", type(step).__name__)}': step
+            for number, step in enumerate(timm_steps())
+        }
     rounds: dict[str, list[dict[str, float]]] = {way: [] for way in pipelines}
     for seed in range(args.rounds + 1):  # the first warms up
         for way, steps in pipelines.items():
@@ -109,19 +139,20 @@ def main() -> None:
         results[way] = dict(ms=total, per_second=1e3 / total, steps=steps)
 
     table = Table(title=f'{args.split}, {args.samples} samples, one core')
-    for column in ('step', 'ms', 'stock', 'ms'):
-        table.add_column(column, justify='right' if column == 'ms' else 'left')
-    ours, theirs = (result['steps'].items() for result in results.values())
-    for (name, ms), (stock_name, stock_ms) in zip(ours, theirs, strict=True):
-        table.add_row(name, f'{ms:.2f}', stock_name, f'{stock_ms:.2f}')
+    for way in results:
+        table.add_column(way)
+        table.add_column('ms', justify='right')
+    for row in zip_longest(*(r['steps'].items() for r in results.values()), fillvalue=('', None)):
+        table.add_row(*chain(*((name, '' if ms is None else f'{ms:.2f}') for name, ms in row)))
     table.add_section()
+    table.add_row(*chain(*(('all', f'{r["ms"]:.2f}') for r in results.values())))
     table.add_row(
-        *(f'{r[key]:.2f}' if key else 'all' for r in results.values() for key in ('', 'ms'))
+        *chain(*(('samples a second', f'{r["per_second"]:.1f}') for r in results.values()))
     )
-    rates = [f'{result["per_second"]:.1f}' for result in results.values()]
-    table.add_row('samples a second', rates[0], '', rates[1])
     Console().print(table)
-    print(f'speed / stock: {results["stock"]["ms"] / results["config"]["ms"]:.2f}')
+    ours, *others = results
+    for other in others:
+        print(f'speed / {other}: {results[other]["ms"] / results[ours]["ms"]:.2f}')
     if args.json:
         with write_beside(args.json) as part:
             part.write_text(json.dumps(results, indent=2))

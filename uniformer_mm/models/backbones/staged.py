@@ -376,7 +376,8 @@ class StagedBackbone(BaseModule):
         hidden layers in pieces. Attention styles can still be switched.
 
         Args:
-            compile: Compile the copy when it is first called. Defaults to False.
+            compile: Compile the copy when it is first called; without gradients, its weights are
+                those of that moment. Defaults to False.
             dtype: What the copy computes in; inputs and maps keep their own. Defaults to that of
                 the weights.
 
@@ -393,7 +394,8 @@ class StagedBackbone(BaseModule):
                 part.fold()
         folded.to(dtype=dtype, memory_format=MEMORY_FORMATS[self.ndim]).requires_grad_(False)
         if compile:
-            folded.compile()
+            # Weights are constants then, in the order that the products of this CPU want.
+            folded.compile(options={'freezing': True})
         return folded
 
 
