@@ -37,6 +37,7 @@ from small_data import moving_bar
 from weight_layouts import CLASSIFIER, LIGHT, heads
 
 from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight
+from uniformer_mm.analysis import timing
 
 gradio = pytest.importorskip('gradio')
 sys.path.append(str(REPO / 'tools/docs'))
@@ -67,10 +68,10 @@ KINDS = dict(
     video=r'classify_video|benchmark_data|Decord|recognizer|video\.onnx|kinetics-'
     r'|mmaction/\.mim|--shape( \d+){3}',
     pose=r'pose\.py|pose\.onnx|td-hm',
+    seg=r'segment\.py|ade20k|detector\.onnx --size',  # which is exported in less time
     det=r'detect\.py|detector\.onnx|mask-rcnn',
-    seg=r'segment\.py|ade20k',
 )
-PHOTO, FILM = ('.jpg', 'photo.jpg'), ('.mp4', 'film.mp4')
+PHOTO, FILM = 'photo.jpg', 'film.mp4'
 EXPORT = 'tools/deploy/export.py'
 PARSED = 'parsed'
 
@@ -126,8 +127,8 @@ def stock(random_weights, tmp_path_factory) -> Path:
         torch.save(state, folder / f'{name}.pth')
     dual = REPO / 'configs/mini/dualformer-mini_8x2x1_1xb16_kinetics-digits-rgb.py'
     (folder / 'dualformer_tiny_patch244_window877.pth').symlink_to(random_weights(dual))
-    write_video(folder / FILM[1], moving_bar(8, (64, 80)))
-    photo = shutil.copy(next((folder / 'data/mini/pose/val2017').iterdir()), folder / PHOTO[1])
+    write_video(folder / FILM, moving_bar(8, (64, 80)))
+    photo = shutil.copy(next((folder / 'data/mini/pose/val2017').iterdir()), folder / PHOTO)
     sample = dict(img_path=str(photo), gt_label=0, pred_label=0, pred_score=torch.eye(10)[0])
     (folder / 'predictions.pkl').write_bytes(pickle.dumps([sample]))
     (folder / 'folder').mkdir()
@@ -158,8 +159,10 @@ def run(stock, run_main, tmp_path, monkeypatch) -> Callable[[list[str]], object]
     few = {name: (write, COUNTS.get(name, {})) for name, (write, _) in mini.DATA.items()}
     monkeypatch.setattr(mini, 'DATA', few)
     monkeypatch.setattr(gradio.Blocks, 'block_thread', lambda page: page.close())
-    film, open_film = str(stock / 'film.mp4'), cv2.VideoCapture
+    film, open_film = str(stock / FILM), cv2.VideoCapture
     monkeypatch.setattr(cv2, 'VideoCapture', lambda source: open_film(source or film))
+    timed = timing.measure_times
+    monkeypatch.setattr(timing, 'measure_times', lambda runs, rounds: timed(runs, 1))
     # Memory is measured in this process.
     here = SimpleNamespace(Pool=ThreadPool)
     monkeypatch.setattr(multiprocessing, 'get_context', lambda kind: here)
@@ -214,7 +217,7 @@ def fill_in(tool: str, args: Sequence[str], kind: str) -> Iterator[str]:
         ):
             word = WEIGHTS[of]
         elif path.suffix in ('.jpg', '.mp4') and not path.exists():
-            shutil.copy(dict([PHOTO, FILM])[path.suffix], path)
+            shutil.copy(PHOTO if path.suffix == '.jpg' else FILM, path)
         elif option == '--boxes' and word != option:
             word = 'boxes'
         elif word == 'names.txt':
@@ -234,9 +237,10 @@ def fill_in(tool: str, args: Sequence[str], kind: str) -> Iterator[str]:
 
 def shorten(tool: str, args: list[str], kind: str) -> list[str]:
     """Arguments of a short run."""
-    if tool.startswith('tools/analysis/benchmark'):
-        args = [*args, '--rounds', '1', *(['--samples', '1'] if 'data' in tool else [])]
-        return args if '--arch' not in args or '--shape' in args else [*args, '--shape', '64', '64']
+    if 'benchmark_data' in tool:
+        return [*args, '--samples', '1', '--rounds', '1']
+    if 'benchmark' in tool and '--shape' not in args:
+        return [*args, '--shape', '64', '64']
     if 'resolution' in tool:
         return [*args, '--arch', 'mini']
     if tool == EXPORT and kind == 'det':

@@ -31,6 +31,8 @@ RUN = re.compile(r'tools/(?P<many>(?:dist|slurm)_)?(?P<task>train|test)\.(?:py|s
 # But for another environment, in which make installs nothing.
 INSTALL = re.compile(r'(?<![\w/-])(?:\.venv/bin/)?(?:git|make|pip) (?!.*(?:PYTHON|VENV)=)')
 CONFIG = re.compile(r'configs/(?!mini/)[\w/.-]+\.py')
+MINI = re.compile(r'configs/mini/[\w/.-]+\.py')
+MINI_BASE = re.compile(r"'(\.\./_base_/mini/[\w/.-]+\.py)'")
 DEMO = re.compile(r'work_dirs/demo/(\w+)/')
 WEIGHTS = re.compile(r' (?!work_dirs/|path/)[\w:/.-]+\.pth')
 ROLE = re.compile(r':\w+:<code>(?:~[\w.]*\.)?([\w.]+)</code>')
@@ -90,13 +92,15 @@ def needs_of(commands: str) -> list[str]:
     needs: list[str] = []
     for command in commands.replace('\\\n', ' ').splitlines():
         command = command.partition('# ')[0]
-        run, config, demo = (pattern.search(command) for pattern in (RUN, CONFIG, DEMO))
+        run, config, mini = (pattern.search(command) for pattern in (RUN, CONFIG, MINI))
+        demo = DEMO.search(command)
         if run and config:
             needs.append(datasets()[config[0]])
+        if run and mini and not demo:
+            needs.append('the built-in data')
+            demo = DEMO.search(start_of(REPO / mini[0]))
         if demo:
             needs.append('make demo' if demo[1] == 'cls' else f'make demo-{demo[1]}')
-        elif run and 'configs/mini/' in command:
-            needs.append('the built-in data')
         if run and run['many']:
             needs += ['GPUs', 'Slurm'] if run['many'] == 'slurm_' else ['GPUs']
         elif run and run['task'] == 'train' and config:
@@ -106,6 +110,14 @@ def needs_of(commands: str) -> list[str]:
         if INSTALL.search(command):
             needs.append('a network, once')
     return list(dict.fromkeys(needs))
+
+
+def start_of(config: Path) -> str:
+    """What names the weights that a small config starts from: its text, or else its bases'."""
+    text = config.read_text()
+    if 'checkpoint=' in text:
+        return text
+    return '\n'.join((config.parent / base).read_text() for base in MINI_BASE.findall(text))
 
 
 @cache
