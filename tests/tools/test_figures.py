@@ -113,7 +113,7 @@ def test_tables_are_drawn_by_data_set(run_main, tmp_path) -> None:
 
 def test_cost_of_the_styles(run_main, tmp_path, capsys, monkeypatch) -> None:
     """Windows that hold the whole map cost what global attention does."""
-    monkeypatch.setattr(resolution.benchmark, 'peak_memory', lambda options, entry: 7.0)
+    monkeypatch.setattr(resolution.benchmark, 'peak_memory', lambda options, entry, run: 7.0)
     args = (f'{FIGURES}/resolution.py', tmp_path / 'r.png', '--arch', 'mini', '--sides', 64, 128)
     assert run_main(*args, '--window-size', 4) == 0
     assert is_drawn(tmp_path / 'r.png')

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 from browser import needs_browser, open_page
-from page_commands import BLOCK, PAGES
+from page_commands import PAGES
 
 from uniformer_mm import registry
+
+sys.path.append(str(Path(__file__).parents[2] / 'tools/docs'))
+import hooks  # noqa: E402
 
 METAFILES = yaml.safe_load(Path(__file__).parents[2].joinpath('model-index.yml').read_text())
 FETCHED = re.compile(r'<(?:iframe|img|link|script|source|video)\b[^>]*?\s(?:href|src)="([^"]*)"')
@@ -71,18 +74,23 @@ def test_every_type_is_in_the_reference(site: Path) -> None:
             assert re.search(rf'id="[\w.]+\.(Table)?{type_name}"', text), type_name
 
 
-def test_commands_say_what_they_need(site: Path) -> None:
-    """What trains or tests a recipe of the papers names its data, and GPUs where it has many."""
+def test_commands_say_what_they_need(site: Path, repo_root: Path) -> None:
+    """Above them: data, demos, GPUs where there are many, or what a comment of the page says."""
     for page in PAGES:
-        if page.parts[-3] != 'configs':
+        if page == repo_root / 'README.md':  # of which the site has docs/index.md
             continue
-        text = (site / 'configs' / page.parent.name / 'index.html').read_text()
-        titles = re.findall(r'<span class="filename">(Needs .*?)</span>', text)
-        blocks = [block for block in BLOCK.findall(page.read_text()) if 'tools/dist_' in block]
-        assert sum('GPUs' in title for title in titles) == len(blocks) > 0
-    page = (site / 'tasks/video.html').read_text()
-    assert 'Needs Kinetics-400, GPUs' in page
-    assert 'Needs make demo-video' in page
+        path = page.relative_to(repo_root / 'docs' if 'docs' in page.parts else repo_root)
+        built = site / str(path).replace('README.md', 'index.html').replace('.md', '.html')
+        titles = re.findall(r'<span class="filename">Needs (.*?)</span>', built.read_text())
+        blocks = [*hooks.BASH.finditer(page.read_text())]
+        assert len(titles) == sum(bool(hooks.needs_of_block(block)) for block in blocks)
+        many = [b for b in blocks if re.search('tools/(dist|slurm)_', b['commands'])]
+        assert sum('GPUs' in title for title in titles) == len(many), page
+        assert many or page.parts[-3] != 'configs'
+    text = (site / 'tasks/video.html').read_text()
+    assert 'Needs Kinetics-400, GPUs' in text
+    assert 'Needs make demo-video' in text
+    assert 'Needs MMAction2&#x27;s sources, a network' in (site / 'data.html').read_text()
 
 
 @needs_browser

@@ -1,6 +1,7 @@
 """tools/inference/classify_video.py, with random weights."""
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,11 @@ import make_mini
 import numpy as np
 import pytest
 import torch
+from mini.clips import write_video
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
+from small_data import moving_bar
 
 from uniformer_mm import UniFormer3D
 from uniformer_mm.checkpoints import CLASS_ORDERS, class_order
@@ -56,6 +59,29 @@ def test_names_and_what_is_no_video(checkpoint, data, run_main, tmp_path, capsys
     assert line.endswith(f'.png: {found["pred_class"]} ({found["pred_score"]:.1%})')
     assert found['pred_class'] == ('right', 'left', 'down', 'up')[found['pred_label']]
     assert sum(found['pred_scores']) == pytest.approx(1)
+
+
+def test_raw_frames_and_their_video_look_the_same(random_weights, run_main, tmp_path) -> None:
+    """Of a network that sees BGR: what tools/test.py makes of frames, the tool makes of a video."""
+    config = CONFIG.with_name('uniformer-mini_u16_1xb8_sthv2-digits-rgb.py')
+    assert Config.fromfile(config).model.data_preprocessor.to_rgb
+    weights, video = random_weights(config), write_video(tmp_path / 'a.mp4', moving_bar(20))
+    with av.open(str(video)) as container:
+        for number, frame in enumerate(container.decode(video=0), 1):  # as PNG, without loss
+            frame.to_image().save(tmp_path / f'img_{number:05}.jpg', format='PNG')
+    (tmp_path / 'list.txt').write_text('. 20 0\n')
+    data = 'test_dataloader.dataset'
+    options = ('test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False')
+    options += (f'{data}.data_root=', f'{data}.ann_file={tmp_path}/list.txt')
+    options += (f'{data}.data_prefix.img={tmp_path}', f'{data}.pipeline.3.type=CenterCrop')
+    dump = tmp_path / 'found.pkl'
+    args = ('--dump', dump, '--work-dir', tmp_path / 'test', '--cfg-options', *options)
+    assert run_main('tools/test.py', config, weights, *args) == 0
+    (expected,) = pickle.loads(dump.read_bytes())
+    args = (video, '--out-dir', tmp_path / 'out', '--save-predictions')
+    assert run_main('tools/inference/classify_video.py', config, weights, *args) == 0
+    found = json.loads((tmp_path / 'out/preds/a.json').read_text())
+    assert found['pred_scores'] == pytest.approx(expected['pred_score'].tolist(), abs=1e-5)
 
 
 def test_what_errors_say_in_one_line() -> None:

@@ -23,11 +23,18 @@ PAGES = ('CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'configs/*/README.md'
 # What GitHub shows in place of a page of the site.
 STAND_INS = {REPO / 'README.md': DOCS / 'index.md', REPO / 'configs': DOCS / 'zoo.md'}
 FENCED = re.compile(r'^```.*?^```$', re.MULTILINE | re.DOTALL)
-BASH = re.compile(r'^```bash\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+BASH = re.compile(
+    r'^(?:<!-- needs: (?P<said>[^\n]*) -->\n)?```bash\n(?P<commands>.*?)^```$',
+    re.MULTILINE | re.DOTALL,
+)
 RUN = re.compile(r'tools/(?P<many>(?:dist|slurm)_)?(?P<task>train|test)\.(?:py|sh)')
+# But for another environment, in which make installs nothing.
+INSTALL = re.compile(r'(?<![\w/-])(?:\.venv/bin/)?(?:git|make|pip) (?!.*(?:PYTHON|VENV)=)')
 CONFIG = re.compile(r'configs/(?!mini/)[\w/.-]+\.py')
+MINI = re.compile(r'configs/mini/[\w/.-]+\.py')
+MINI_BASE = re.compile(r"'(\.\./_base_/mini/[\w/.-]+\.py)'")
 DEMO = re.compile(r'work_dirs/demo/(\w+)/')
-WEIGHTS = re.compile(r' (?!work_dirs/|path/)[\w/.-]+\.pth')
+WEIGHTS = re.compile(r' (?!work_dirs/|path/)[\w:/.-]+\.pth')
 ROLE = re.compile(r':\w+:<code>(?:~[\w.]*\.)?([\w.]+)</code>')
 LINK = re.compile(r'(?<=\]\()(?!https?:|#)([^)#\s]+)')
 HEADING_OR_TABLE = re.compile(
@@ -70,8 +77,14 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 def with_needs(block: re.Match) -> str:
     """A block of commands with a title that says what they need."""
-    needs = ', '.join(needs_of(block[1]))
-    return block[0].replace('bash', f'bash title="Needs {needs}"', 1) if needs else block[0]
+    needs = needs_of_block(block)
+    title = f' title="Needs {", ".join(needs)}"' if needs else ''
+    return f'```bash{title}\n{block["commands"]}```'
+
+
+def needs_of_block(block: re.Match) -> list[str]:
+    """What a block needs: its commands, and what a comment above it says."""
+    return [*needs_of(block['commands']), *([block['said']] if block['said'] else [])]
 
 
 def needs_of(commands: str) -> list[str]:
@@ -79,20 +92,32 @@ def needs_of(commands: str) -> list[str]:
     needs: list[str] = []
     for command in commands.replace('\\\n', ' ').splitlines():
         command = command.partition('# ')[0]
-        run, config, demo = (pattern.search(command) for pattern in (RUN, CONFIG, DEMO))
+        run, config, mini = (pattern.search(command) for pattern in (RUN, CONFIG, MINI))
+        demo = DEMO.search(command)
         if run and config:
             needs.append(datasets()[config[0]])
+        if run and mini and not demo:
+            needs.append('the built-in data')
+            demo = DEMO.search(start_of(REPO / mini[0]))
         if demo:
             needs.append('make demo' if demo[1] == 'cls' else f'make demo-{demo[1]}')
-        elif run and 'configs/mini/' in command:
-            needs.append('the built-in data')
         if run and run['many']:
-            needs.append('GPUs')
+            needs += ['GPUs', 'Slurm'] if run['many'] == 'slurm_' else ['GPUs']
         elif run and run['task'] == 'train' and config:
             needs.append('a GPU')
         if WEIGHTS.search(command):
             needs.append('weights')
+        if INSTALL.search(command):
+            needs.append('a network, once')
     return list(dict.fromkeys(needs))
+
+
+def start_of(config: Path) -> str:
+    """What names the weights that a small config starts from: its text, or else its bases'."""
+    text = config.read_text()
+    if 'checkpoint=' in text:
+        return text
+    return '\n'.join((config.parent / base).read_text() for base in MINI_BASE.findall(text))
 
 
 @cache

@@ -33,7 +33,13 @@ def measure(args: argparse.Namespace, style: str, side: int) -> tuple[float, dic
     image = torch.zeros(1, 3, side, side, device='meta')
     macs = count_complexity(network, lambda model: model(image)).macs
     options = argparse.Namespace(**vars(args), style=style, shape=(side, side), batch=1)
-    return macs / 1e9, {way: benchmark.peak_memory(options, (args.arch, way)) for way in WAYS}
+    peaks = {}
+    for way in WAYS:
+        run = benchmark.build(options, args.arch, way)
+        if args.device != 'cpu':
+            run()  # a warm-up; on the CPU a fresh process makes the pass
+        peaks[way] = benchmark.peak_memory(options, (args.arch, way), run)
+    return macs / 1e9, peaks
 
 
 def draw(
