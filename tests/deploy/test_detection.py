@@ -1,8 +1,5 @@
 """Two-stage detectors as graphs find what mmdet finds."""
 
-import io
-
-import onnxruntime
 import pytest
 import torch
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
@@ -13,6 +10,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from uniformer_mm.deploy.detection import DetectorGraph
+from uniformer_mm.deploy.formats import load_onnx, load_program, write_onnx, write_program
 from uniformer_mm.errors import UserError
 
 MASK = 'mask-rcnn_uniformer-mini-h_fpn_coco-digits'
@@ -71,28 +69,27 @@ def test_graph_finds_what_mmdet_finds(build, name: str) -> None:
         check(model, images, graph(images))
 
 
-@pytest.mark.filterwarnings('ignore')
-def test_onnx_finds_what_mmdet_finds(build) -> None:
+def test_onnx_finds_what_mmdet_finds(build, tmp_path) -> None:
     model = build(MASK)
     graph = DetectorGraph(model)
-    file = io.BytesIO()
-    torch.onnx.export(
-        graph,
-        (torch.randn(2, 3, 64, 96),),
-        file,
-        dynamo=False,
-        opset_version=18,
-        input_names=graph.input_names,
-        output_names=graph.output_names,
-        dynamic_axes={'images': {0: 'batch', 2: 'height', 3: 'width'}},
-    )
-    session = onnxruntime.InferenceSession(file.getvalue(), providers=['CPUExecutionProvider'])
+    write_onnx(tmp_path / 'model.onnx', graph, torch.randn(2, 3, 64, 96), (0, 2, 3), {})
+    run = load_onnx(tmp_path / 'model.onnx', 1)
     for shape in ((2, 3, 96, 128), (1, 3, 75, 131)):
         images = torch.randn(shape)
-        found = session.run(None, {'images': images.numpy()})
-        check(model, images, tuple(map(torch.from_numpy, found)))
-    for found in session.run(None, {'images': torch.zeros(1, 3, 64, 64).numpy()}):
+        check(model, images, tuple(map(torch.from_numpy, run(images.numpy()))))
+    for found in run(torch.zeros(1, 3, 64, 64).numpy()):
         assert found.shape[:2] == (1, model.roi_head.test_cfg.max_per_img)
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_program_that_finds_nothing(build, tmp_path) -> None:
+    """torch.export would have an NMS that keeps two boxes or more."""
+    model = build(MASK)
+    model.roi_head.test_cfg.score_thr = 1.0
+    write_program(tmp_path / 'model.pt2', DetectorGraph(model), torch.zeros(2, 3, 64, 96), (0,), {})
+    found = load_program(tmp_path / 'model.pt2', 1)(torch.randn(1, 3, 64, 96).numpy())
+    assert len(found) == 4
+    assert not any(part.any() for part in found)
 
 
 def test_other_detectors_are_refused(build) -> None:
