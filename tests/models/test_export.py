@@ -20,15 +20,16 @@ from uniformer_mm.models.layers import (
     WindowBlock,
 )
 
-MINI = dict(depths=(1, 1, 4, 1), embed_dims=(8, 16, 32, 32), head_dim=16)
+MINI = dict(depths=(1, 1, 1, 1), embed_dims=(8, 16, 32, 32), head_dim=16)
 WINDOWS = dict(window_size=3, out_indices=(2,), final_norm=False)
+HYBRID = dict(WINDOWS, stage3_style='hybrid', depths=(1, 1, 4, 1))
 # Sides that windows divide and that they do not, one window, and fewer tokens than that.
 SIZES = ((2, 96, 160), (1, 48, 80), (3, 75, 131), (1, 32, 224))
 CASES = {
     'global': (UniFormer, {}),
     'window': (UniFormer, dict(stage3_style='window', **WINDOWS)),
-    'hybrid': (UniFormer, dict(stage3_style='hybrid', **WINDOWS)),
-    'clips': (UniFormer3D, dict(stage3_style='hybrid', **WINDOWS)),
+    'hybrid': (UniFormer, HYBRID),
+    'clips': (UniFormer3D, HYBRID),
     'divided': (UniFormer3D, dict(split=True, stage3_style='window', **WINDOWS)),
     'light': (UniFormerLight, dict(depths=(1, 1, 2, 1))),
 }

@@ -258,10 +258,8 @@ def _suppress(
     side = torch.zeros_like(kinds) if cfg.get('class_agnostic', False) else kinds
     shift = torch.stack([side * (width + 1), images * (height + 1)], 1).to(boxes.dtype)
     # torch.export takes it that two boxes or more are kept: empty ones always are.
-    boxes, scores = (
-        F.pad(boxes + shift.repeat(1, 2), (0, 0, 0, 2)),
-        F.pad(scores, (0, 2), value=-1.0),
-    )
+    boxes = F.pad(boxes + shift.repeat(1, 2), (0, 0, 0, 2))
+    scores = F.pad(scores, (0, 2), value=-1.0)
     keep = nms(boxes, scores, cfg.iou_threshold)
     return torch.full_like(scores, -1.0).scatter(0, keep, scores[keep])[:-2]
 

@@ -112,14 +112,14 @@ def write_program(
     It takes sides from :data:`LEAST` pixels, whatever those of its recording were.
     """
     dynamic = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
-    # One token in the last stage would be taken for a side that never changes ...
-    seen = [2 * LEAST if axis in axes[1:] else 1 for axis in range(example.ndim)]
+    # One token would be taken for a side that never changes, also in a detector's next map ...
+    seen = [4 * LEAST if axis in axes[1:] else 1 for axis in range(example.ndim)]
     example = example.new_zeros(tuple(map(max, example.shape, seen)))
     with torch.no_grad():
         program = torch.export.export(graph, (example,), dynamic_shapes=(dynamic,))
     # ... and two or more are asked for, on which nothing depends.
     for symbol, sides in program.range_constraints.items():
-        if sides.lower == 2 * LEAST:
+        if sides.lower > LEAST:
             program.range_constraints[symbol] = type(sides)(LEAST, sides.upper)
     torch.export.save(program, path, extra_files={f'{METADATA}.json': json.dumps(meta)})
 
