@@ -29,7 +29,8 @@ KINDS = {
         'cascade-mask-rcnn_uniformer-mini-h_fpn_coco-digits',
         [
             *('--size', '128', '160', '--cfg-options', 'model.test_cfg.rpn.nms_pre=50'),
-            *('model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.max_per_img=5'),
+            *('model.test_cfg.rpn.max_per_img=20', 'model.test_cfg.rcnn.score_thr=0.0'),
+            'model.test_cfg.rcnn.max_per_img=5',
         ],
     ),
     'pose': ('td-hm_uniformer-mini_coco-people', []),
