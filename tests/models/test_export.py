@@ -1,6 +1,6 @@
-"""Recorded networks serve inputs of other sizes and batches: torch.export, ONNX and tracing."""
+"""Recorded networks serve inputs of other sizes and batches: torch.export and ONNX."""
 
-import io
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight
+from uniformer_mm.deploy.formats import eager, load_onnx, write_onnx
+from uniformer_mm.deploy.graphs import Graph
+from uniformer_mm.deploy.parity import difference
 from uniformer_mm.models.layers import (
     GlobalBlock,
     PyramidBlock,
@@ -17,32 +20,30 @@ from uniformer_mm.models.layers import (
     WindowBlock,
 )
 
-MINI = dict(depths=(1, 1, 4, 1), embed_dims=(8, 16, 32, 32), head_dim=16)
+MINI = dict(depths=(1, 1, 1, 1), embed_dims=(8, 16, 32, 32), head_dim=16)
 WINDOWS = dict(window_size=3, out_indices=(2,), final_norm=False)
+HYBRID = dict(WINDOWS, stage3_style='hybrid', depths=(1, 1, 4, 1))
 # Sides that windows divide and that they do not, one window, and fewer tokens than that.
 SIZES = ((2, 96, 160), (1, 48, 80), (3, 75, 131), (1, 32, 224))
 CASES = {
     'global': (UniFormer, {}),
     'window': (UniFormer, dict(stage3_style='window', **WINDOWS)),
-    'hybrid': (UniFormer, dict(stage3_style='hybrid', **WINDOWS)),
-    'clips': (UniFormer3D, dict(stage3_style='hybrid', **WINDOWS)),
+    'hybrid': (UniFormer, HYBRID),
+    'clips': (UniFormer3D, HYBRID),
     'divided': (UniFormer3D, dict(split=True, stage3_style='window', **WINDOWS)),
     'light': (UniFormerLight, dict(depths=(1, 1, 2, 1))),
 }
 
 
-def build(case: str) -> nn.Module:
-    network, options = CASES[case]
-    model = network(MINI, **options).eval()
-    for parameter in model.parameters():
-        if parameter.ndim == 1:
-            nn.init.normal_(parameter, 1.0, 0.3)
-    return model
+class Maps(Graph):
+    """A backbone alone."""
 
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.output_names = tuple(f'stage{index + 1}' for index in model.out_indices)
 
-def inputs(model: nn.Module) -> list[Tensor]:
-    frames = (4,) * (model.ndim - 2)
-    return [torch.randn(batch, 3, *frames, *size) for batch, *size in SIZES]
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return maps(self.model(images))
 
 
 def maps(out: Tensor | tuple) -> tuple:
@@ -100,22 +101,19 @@ def test_exported_program(case: str) -> None:
         check(model, runtime(onnx.model_proto.SerializeToString()), examples)
 
 
-@pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize('case', CASES)
-def test_onnx_of_the_older_exporter(case: str) -> None:
-    model = build(case)
-    examples = inputs(model)
-    axes = {0: 'batch', model.ndim: 'height', model.ndim + 1: 'width'}
-    file = io.BytesIO()
-    torch.onnx.export(
-        model, (examples[0],), file, dynamo=False, input_names=['x'], dynamic_axes={'x': axes}
-    )
-    check(model, runtime(file.getvalue()), examples)
-
-
-@pytest.mark.filterwarnings('ignore')
-@torch.no_grad()
-def test_folded_network_is_traced() -> None:
-    model = build('window').fold_for_inference()
-    examples = inputs(model)
-    check(model, torch.jit.trace(model, examples[0], check_trace=False), examples)
+def test_onnx_in_both_precisions(case: str, tmp_path: Path) -> None:
+    network, options = CASES[case]
+    model = network(MINI, **options).eval()
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            nn.init.normal_(parameter, 1.0, 0.3)
+    frames = (4,) * (model.ndim - 2)
+    shapes = [(batch, 3, *frames, *size) for batch, *size in SIZES]
+    axes, reference = (0, model.ndim, model.ndim + 1), eager(Maps(model))
+    half = model.fold_for_inference(dtype=torch.float16)
+    for graph, tolerance in ((Maps(model), 1e-5), (Maps(half), 1e-2)):
+        write_onnx(tmp_path / 'maps.onnx', graph, torch.randn(shapes[0]), axes, {})
+        run = load_onnx(tmp_path / 'maps.onnx', 1)
+        found = difference(graph.output_names, reference, run, shapes)
+        assert max(found.values()) < tolerance, found

@@ -77,17 +77,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def input_size(cfg: Config, deployment: Deployment, args: argparse.Namespace) -> list[int]:
-    """(H, W) or (T, H, W) at which the file is made."""
+    """(H, W) or (T, H, W) of the inputs in a test, or as asked for."""
     *frames, height, width = cli.library_of(cfg).own_size(cfg) or SIZE
     if deployment.clip and not frames:
         raise cli.UserError(
             f'{args.config}: no step of test_dataloader.dataset.pipeline has a clip_len, which '
             'says how many frames the network takes.'
         )
-    if args.size is not None:
-        return [*frames, args.size[0], args.size[-1]]
-    least = FORMATS[args.out.suffix].least
-    return [*frames, max(height, least), max(width, least)]
+    return [*frames, *((args.size[0], args.size[-1]) if args.size else (height, width))]
 
 
 def describe(
@@ -121,11 +118,6 @@ def main() -> None:
     deployment = cli.library_of(cfg).deployment
     if deployment is None:
         raise cli.UserError(f'{args.config} is for none of {", ".join(cli.LIBRARIES)}.')
-    if args.out.suffix not in deployment.formats:
-        raise cli.UserError(
-            f'{args.out}: a {deployment.task} model becomes '
-            f'{" or ".join(deployment.formats)} alone.'
-        )
     cli.peek_checkpoint(args.checkpoint)
     model = cli.build_trained(cfg, args.checkpoint, 'cpu')
     if not isinstance(model.backbone, StagedBackbone):

@@ -1,6 +1,6 @@
 """From files to the arrays that a network takes, as the MM libraries make them, in NumPy.
 
-A resized pixel differs from theirs by rounding, at most one of 255 steps.
+Resized pixels are those of OpenCV 5 and Pillow; other builds of OpenCV may round one otherwise.
 """
 
 from __future__ import annotations
@@ -88,11 +88,11 @@ def resize_bytes(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _neighbours(old: int, new: int) -> tuple[np.ndarray, ...]:
     """The two pixels on an axis that each new one lies between, and their shares of 2048."""
-    centers = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
-    low = centers.astype(int)
-    share = centers - low
-    shares = (np.rint(part * 2048).astype(np.int32) for part in (1 - share, share))
-    return (low, np.minimum(low + 1, old - 1), *shares)
+    centers = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)  # as OpenCV's
+    low = np.floor(centers)
+    pair = np.clip([low, low + 1], 0, old - 1).astype(int)
+    shares = (np.rint(part * 2048).astype(np.int32) for part in (low + 1 - centers, centers - low))
+    return (*pair, *shares)
 
 
 def resize(image: np.ndarray, size: tuple[int, int], filter: str) -> np.ndarray:

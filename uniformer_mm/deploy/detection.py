@@ -67,8 +67,8 @@ class DetectorGraph(nn.Module):
 
         Returns:
             ``boxes`` (B, K, 4): left, top, right and bottom in pixels of the input; ``scores``
-            (B, K): falling, 0 where there is no object; ``labels`` (B, K); ``masks``
-            (B, K, h, w): probabilities inside the box. K is ``test_cfg.rcnn.max_per_img``.
+            (B, K): falling; ``labels`` (B, K); ``masks`` (B, K, h, w): probabilities inside the
+            box. K is ``test_cfg.rcnn.max_per_img``; all is 0 where there is no object.
         """
         size = images.shape[-2:]
         images = channels_first(pad_ends(channels_last(images), (self.divisor,) * 2))
@@ -77,7 +77,8 @@ class DetectorGraph(nn.Module):
         boxes, scores, labels = self._classify(maps, proposals, exists, size)
         if not self.mask_heads:
             return boxes, scores, labels
-        return boxes, scores, labels, self._outline(maps, boxes, labels)
+        masks = self._outline(maps, boxes, labels)
+        return boxes, scores, labels, masks * (scores > 0)[..., None, None]
 
     def _propose(self, maps: Sequence[Tensor], size: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Regions (B, P, 4) that may hold objects, and which of them are there, (B, P)."""
@@ -107,7 +108,7 @@ class DetectorGraph(nn.Module):
             scores = scores.where((sides > cfg.min_bbox_size).all(-1), -1.0)
         levels = torch.arange(len(maps), device=boxes.device).repeat_interleave(cfg.nms_pre)
         places = torch.arange(scores.numel(), device=boxes.device)
-        keep = _suppress(
+        kept = _suppress(
             boxes.flatten(0, 1),
             scores.flatten(),
             levels.repeat(scores.shape[0]),
@@ -115,7 +116,8 @@ class DetectorGraph(nn.Module):
             cfg.nms,
             size,
         )
-        scores, best = _best(scores, keep, min(cfg.max_per_img, scores.shape[1]))
+        count = min(cfg.max_per_img, scores.shape[1])
+        scores, best = kept.reshape(scores.shape).topk(count, dim=1)
         return _take(boxes, best), scores >= 0
 
     def _classify(
@@ -140,7 +142,7 @@ class DetectorGraph(nn.Module):
         boxes = boxes.expand(-1, -1, classes, 4).reshape(batch, per_image * classes, 4)
         likely = ((scores > cfg.score_thr) & exists.unsqueeze(2)).flatten().nonzero().squeeze(1)
         scores = scores.flatten(1)
-        keep = _suppress(
+        kept = _suppress(
             boxes.flatten(0, 1)[likely],
             scores.flatten()[likely],
             likely % classes,
@@ -148,10 +150,11 @@ class DetectorGraph(nn.Module):
             cfg.nms,
             size,
         )
-        scores, best = _best(scores, likely[keep], cfg.max_per_img)
+        kept = torch.full_like(scores.flatten(), -1.0).scatter(0, likely, kept)
+        scores, best = kept.reshape(scores.shape).topk(cfg.max_per_img, dim=1)
         is_there = scores > 0
         boxes = _take(boxes, best) * is_there.unsqueeze(2)
-        return boxes, scores * is_there, best % classes * is_there
+        return boxes, scores.clamp(min=0), best % classes * is_there
 
     def _outline(self, maps: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
         """Masks (B, K, h, w) of boxes (B, K, 4)."""
@@ -248,21 +251,17 @@ def _decode(
 def _suppress(
     boxes: Tensor, scores: Tensor, kinds: Tensor, images: Tensor, cfg: Any, size: Sequence[int]
 ) -> Tensor:
-    """Which of the boxes (N, 4) of all images and kinds, levels or classes, are kept."""
+    """Scores (N,) of boxes (N, 4) of all images and kinds (levels or classes), -1 if dropped."""
     # Boxes of one kind must not meet another: kinds lie side by side, images one below the other,
     # which keeps the coordinates small and so exact.
     height, width = size
     side = torch.zeros_like(kinds) if cfg.get('class_agnostic', False) else kinds
     shift = torch.stack([side * (width + 1), images * (height + 1)], 1).to(boxes.dtype)
-    return nms(boxes + shift.repeat(1, 2), scores, cfg.iou_threshold)
-
-
-def _best(scores: Tensor, keep: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The best of the kept scores of each image, (B, count), and their rows; -1 fills up."""
-    flat = scores.flatten()
-    kept = torch.full_like(flat, -1.0).scatter(0, keep, flat[keep])
-    best = kept.reshape(scores.shape).topk(count, dim=1)
-    return best.values, best.indices
+    # torch.export takes it that two boxes or more are kept: empty ones always are.
+    boxes = F.pad(boxes + shift.repeat(1, 2), (0, 0, 0, 2))
+    scores = F.pad(scores, (0, 2), value=-1.0)
+    keep = nms(boxes, scores, cfg.iou_threshold)
+    return torch.full_like(scores, -1.0).scatter(0, keep, scores[keep])[:-2]
 
 
 def _pool(extractor: SingleRoIExtractor, maps: Sequence[Tensor], boxes: Tensor) -> Tensor:
@@ -270,19 +269,18 @@ def _pool(extractor: SingleRoIExtractor, maps: Sequence[Tensor], boxes: Tensor) 
     images = torch.arange(boxes.shape[0], device=boxes.device).to(boxes.dtype)
     images = images[:, None, None].expand(-1, boxes.shape[1], 1)
     regions = torch.cat([images, boxes], 2).flatten(0, 1)
-    levels = extractor.map_roi_levels(regions, extractor.num_inputs)
-    pooled = 0
+    levels = extractor.map_roi_levels(regions, extractor.num_inputs)[:, None]
+    pooled = None
     for level, layer in enumerate(extractor.roi_layers):
-        rows = (levels == level).nonzero().squeeze(1)
+        is_own = levels == level
+        # Those of other levels are empty here, which costs next to nothing and fixes all sizes.
         values = roi_align(
             maps[level],
-            regions[rows],
+            regions * is_own,
             layer.output_size,
             layer.spatial_scale,
             layer.sampling_ratio,
             layer.aligned,
         )
-        if level == 0:
-            pooled = values.new_zeros(regions.shape[0], *values.shape[1:])
-        pooled = pooled.index_copy(0, rows, values)
+        pooled = values if pooled is None else values.where(is_own[..., None, None], pooled)
     return pooled

@@ -22,6 +22,7 @@ from .graphs import Graph
 
 OPSET = 17  # the first with LayerNormalization
 METADATA = 'uniformer_mm'  # key of the metadata in every format
+LEAST = 32  # the shortest side that a network takes, one token in its last stage
 # What runs a file: from an input to the outputs in their order.
 Run = Callable[[np.ndarray], list[np.ndarray]]
 _SIDES = ('frames', 'height', 'width')
@@ -36,13 +37,11 @@ class Format:
         write: Writes a graph, of an example of its input, the axes whose size may change, and the
             metadata.
         load: Opens a file for running.
-        least: Shortest side of images, if their size may change.
     """
 
     needs: tuple[tuple[str, ...], str]
     write: Callable[[Path, Graph, Tensor, Sequence[int], dict[str, Any]], None]
     load: Callable[[Path, int], Run]
-    least: int = 32
 
     def check(self) -> None:
         """See that all packages are there.
@@ -108,16 +107,29 @@ def load_onnx(path: Path, threads: int) -> Run:
 def write_program(
     path: Path, graph: Graph, example: Tensor, axes: Sequence[int], meta: dict[str, Any]
 ) -> None:
-    """Write a program of :mod:`torch.export`."""
+    """Write a program of :mod:`torch.export`.
+
+    It takes sides from :data:`LEAST` pixels, whatever those of its recording were.
+    """
     dynamic = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
+    # One token would be taken for a side that never changes, also in a detector's next map ...
+    seen = [4 * LEAST if axis in axes[1:] else 1 for axis in range(example.ndim)]
+    example = example.new_zeros(tuple(map(max, example.shape, seen)))
     with torch.no_grad():
-        program = torch.export.export(graph, (example,), dynamic_shapes=(dynamic or None,))
+        program = torch.export.export(graph, (example,), dynamic_shapes=(dynamic,))
+    # ... and two or more are asked for, on which nothing depends.
+    for symbol, sides in program.range_constraints.items():
+        if sides.lower > LEAST:
+            program.range_constraints[symbol] = type(sides)(LEAST, sides.upper)
     torch.export.save(program, path, extra_files={f'{METADATA}.json': json.dumps(meta)})
 
 
 def load_program(path: Path, threads: int) -> Run:
-    """Run a program of :mod:`torch.export`; the threads are PyTorch's."""
-    return eager(torch.export.load(path).module())
+    """Run a program of :mod:`torch.export`; the threads are PyTorch's.
+
+    Its guards ask for more than it needs, such as the memory order of maps in its recording.
+    """
+    return eager(torch.export.load(path).module(check_guards=False))
 
 
 def eager(module: nn.Module) -> Run:
@@ -181,7 +193,6 @@ def quantise(path: Path) -> dict[str, int]:
 
 FORMATS = {
     '.onnx': Format((('onnx', 'onnxruntime'), 'deploy'), write_onnx, load_onnx),
-    # It takes a side of one token in the last stage for one that never changes.
-    '.pt2': Format(((), ''), write_program, load_program, least=64),
+    '.pt2': Format(((), ''), write_program, load_program),
     '.xml': Format((('onnx', 'openvino'), 'deploy,openvino'), write_openvino, load_openvino),
 }

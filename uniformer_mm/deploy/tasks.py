@@ -41,7 +41,6 @@ class Deployment:
         adapt: Replaces layers of a model that exporters cannot follow by equal ones.
         clip: Whether the input is a clip.
         pads: Whether the graph itself pads its input with zeros to the divisor of the config.
-        formats: Suffixes of the files that it can become.
     """
 
     task: str
@@ -54,7 +53,6 @@ class Deployment:
     adapt: Callable[[nn.Module], None] = lambda model: None
     clip: bool = False
     pads: bool = False
-    formats: tuple[str, ...] = ('.onnx', '.pt2', '.xml')
 
     def describe(self, cfg: Config, model: nn.Module, known: Meta) -> Meta:
         """What a file has to know beside its network, ready for JSON.
@@ -214,5 +212,4 @@ DETECTOR = Deployment(
     },
     meta=_detections,
     pads=True,
-    formats=('.onnx', '.xml'),  # torch.export asks for two boxes or more on every level
 )
