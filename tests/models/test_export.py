@@ -77,7 +77,7 @@ class Shrinking(nn.Module):
         return x
 
 
-# Networks take half a minute each: their sizes are long formulas.
+# Networks take up to half a minute each: their sizes are long formulas.
 LAYERS = {
     'hybrid': (GlobalBlock(16, 8, window_size=3), GlobalBlock(16, 8)),
     'light': (Shrinking(),),
