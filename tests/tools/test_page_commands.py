@@ -68,7 +68,7 @@ KINDS = dict(
     video=r'classify_video|benchmark_data|Decord|recognizer|video\.onnx|kinetics-'
     r'|mmaction/\.mim|--shape( \d+){3}',
     pose=r'pose\.py|pose\.onnx|td-hm',
-    seg=r'segment\.py|ade20k|detector\.onnx --size',  # which is exported in less time
+    seg=r'segment\.py|ade20k',
     det=r'detect\.py|detector\.onnx|mask-rcnn',
 )
 PHOTO, FILM = 'photo.jpg', 'film.mp4'
