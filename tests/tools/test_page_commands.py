@@ -68,7 +68,7 @@ KINDS = dict(
     video=r'classify_video|benchmark_data|Decord|recognizer|video\.onnx|kinetics-'
     r'|mmaction/\.mim|--shape( \d+){3}',
     pose=r'pose\.py|pose\.onnx|td-hm',
-    seg=r'segment\.py|ade20k',
+    seg=r'segment\.py|ade20k|fixed\.onnx',  # whose images have any size in a test
     det=r'detect\.py|detector\.onnx|mask-rcnn',
 )
 PHOTO, FILM = 'photo.jpg', 'film.mp4'
