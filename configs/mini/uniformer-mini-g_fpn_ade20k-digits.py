@@ -28,7 +28,7 @@ test_dataloader = val_dataloader
 # The classifier knows the digits: it is changed slowly, while neck and head learn from nothing.
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
-    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.05))),
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.02))),
 )
 train_cfg = dict(max_iters=1000, val_interval=200)
 param_scheduler = [

@@ -14,6 +14,7 @@ from uniformer_mm.registry import TRANSFORMS
 
 if TYPE_CHECKING:
     from av import Packet, VideoCodecContext, VideoFrame
+    from av.container import InputContainer
 
 # Codecs that show one frame a packet and decode from a key frame without what is before it.
 FRAME_A_PACKET = ('h264', 'hevc', 'vp9')
@@ -90,6 +91,22 @@ class _Video(NamedTuple):
             yield from self.decoder.decode(packet)
 
 
+def _open(content: bytes) -> InputContainer:
+    """Open a video without decoding its first frames, where these tell nothing that is needed.
+
+    FFmpeg decodes some to see how far H.264 frames are out of order, unless the stream says so.
+    """
+    import av
+
+    container = av.open(io.BytesIO(content), options=dict(skip_frame='all'))
+    for stream in container.streams.video[:1]:
+        context = stream.codec_context
+        if context.codec.canonical_name == 'h264' and context.has_b_frames:
+            return container
+    container.close()
+    return av.open(io.BytesIO(content))
+
+
 @TRANSFORMS.register_module()
 class PyAVInit(BaseTransform):
     """Read the packets of a video and count its frames.
@@ -111,12 +128,10 @@ class PyAVInit(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        import av
-
         content = fileio.get(results['filename'], backend_args=self.backend_args)
         if not content:
             raise ValueError('the file is empty')
-        with av.open(io.BytesIO(content)) as container:
+        with _open(content) as container:
             if not container.streams.video:
                 raise ValueError('the file holds no video')
             stream = container.streams.video[0]
