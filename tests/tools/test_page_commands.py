@@ -39,7 +39,8 @@ from weight_layouts import CLASSIFIER, LIGHT, heads
 from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight
 from uniformer_mm.analysis import timing
 
-gradio = pytest.importorskip('gradio')
+gradio = pytest.importorskip("gradio")
+uvicorn = pytest.importorskip("uvicorn")
 sys.path.append(str(REPO / 'tools/docs'))
 import hooks  # noqa: E402
 
@@ -159,6 +160,8 @@ def run(stock, run_main, tmp_path, monkeypatch) -> Callable[[list[str]], object]
     few = {name: (write, COUNTS.get(name, {})) for name, (write, _) in mini.DATA.items()}
     monkeypatch.setattr(mini, 'DATA', few)
     monkeypatch.setattr(gradio.Blocks, 'block_thread', lambda page: page.close())
+    # It closes the handlers of others, of which absl's closes the standard error.
+    monkeypatch.setattr(uvicorn.Config, 'configure_logging', lambda config: None)
     film, open_film = str(stock / FILM), cv2.VideoCapture
     monkeypatch.setattr(cv2, 'VideoCapture', lambda source: open_film(source or film))
     timed = timing.measure_times
@@ -188,7 +191,7 @@ def run(stock, run_main, tmp_path, monkeypatch) -> Callable[[list[str]], object]
         # What the command before has left of its library.
         DefaultScope._instance_dict.clear()
         with monkeypatch.context() as patch:
-            patch.setattr(MMLogger, '_instance_dict', MMLogger._instance_dict.copy())
+            patch.setattr(MMLogger, '_instance_dict', type(MMLogger._instance_dict)())
             patch.syspath_prepend((REPO / tool).parent)
             found = run_main(tool, *args)
         if tool == EXPORT and 'sized_' not in args[2]:
