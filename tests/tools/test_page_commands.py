@@ -39,8 +39,8 @@ from weight_layouts import CLASSIFIER, LIGHT, heads
 from uniformer_mm import UniFormer, UniFormer3D, UniFormerLight
 from uniformer_mm.analysis import timing
 
-gradio = pytest.importorskip("gradio")
-uvicorn = pytest.importorskip("uvicorn")
+gradio = pytest.importorskip('gradio')
+uvicorn = pytest.importorskip('uvicorn')
 sys.path.append(str(REPO / 'tools/docs'))
 import hooks  # noqa: E402
 
