@@ -1,6 +1,7 @@
 """A run that is killed and resumed is the run that was not."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -39,7 +40,8 @@ def test_killed_run_continues_with_the_same_losses(
     os.killpg(run.pid, signal.SIGTERM)
     stopped = run.wait(300)
     assert stopped.returncode == 75, stopped.stderr
-    assert 'SIGTERM: the run is saved at epoch 1, iteration' in stopped.stdout
+    # The signal may reach a quick run an epoch later.
+    assert re.search(r'SIGTERM: the run is saved at epoch [12], iteration', stopped.stdout)
     run = wait_for('(train) [4][1/4]', repo_root, (*train, asked, '--resume'))
     run.kill(signal.SIGINT)
     stopped = run.wait(300)
