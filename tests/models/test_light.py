@@ -122,13 +122,13 @@ def test_samples_do_not_mix() -> None:
     torch.testing.assert_close(model(x)[-1][1:], model(x[1:])[-1])
 
 
-@torch.no_grad()
 def test_kept_count_is_rounded_as_the_original() -> None:
     """0.7 x 90 is a little below 63 in floating point."""
     block = ShrinkingBlock(8, head_dim=4, keep_ratio=0.7)
     assert block.kept(torch.rand(1, 90)).shape == (1, 62)
 
 
+@torch.no_grad()
 def test_keeping_all_tokens_is_plain_attention() -> None:
     block = ShrinkingBlock(8, head_dim=4, keep_ratio=1).double()
     x, cls_token = torch.randn(2, 8, 4, 4).double(), torch.randn(2, 1, 8).double()
