@@ -29,11 +29,24 @@ def run(steps: list[dict], image: np.ndarray, seed: int) -> np.ndarray:
     return results['img']
 
 
-@pytest.mark.parametrize('name', ['AutoContrast', 'Equalize'])
+OPERATIONS = dict(
+    AutoContrast={},
+    Brightness=dict(magnitude_range=(0, 0.9)),
+    Contrast=dict(magnitude_range=(0, 0.9)),
+    Equalize={},
+    Solarize=dict(magnitude_range=(256, 0)),
+    SolarizeAdd=dict(magnitude_range=(0, 110)),
+)
+
+
+@pytest.mark.parametrize('name', OPERATIONS)
 def test_values_are_mapped_alike(name) -> None:
-    for image in images():
+    levels = dict(magnitude_level=9, magnitude_std=3.0, total_level=10)
+    options = OPERATIONS[name] and OPERATIONS[name] | levels
+    for seed, image in enumerate(images() * 4):
         ours, theirs = (
-            run([dict(type=kind, prob=1.0)], image, 0) for kind in (f'uniformer_mm.{name}', name)
+            run([dict(type=kind, prob=0.8, **options)], image, seed)
+            for kind in (f'uniformer_mm.{name}', name)
         )
         np.testing.assert_array_equal(ours, theirs)
 

@@ -88,6 +88,17 @@ def test_folded_mlp_in_pieces(layer, monkeypatch) -> None:
     assert torch.equal(x, given)
 
 
+def test_folded_mlp_serves_gradients_of_its_input_and_autocast(monkeypatch) -> None:
+    monkeypatch.setattr(mlp, 'PIECE', 3 * 32)
+    layers = Mlp(8, 32).requires_grad_(False)
+    x = torch.randn(2, 40, 8, requires_grad=True)
+    expected = torch.autograd.grad(layers(x).sum(), x)
+    layers.fold()
+    torch.testing.assert_close(torch.autograd.grad(layers(x).sum(), x), expected)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert layers(x.detach()).dtype == torch.bfloat16
+
+
 def test_drop_path_drops_whole_samples_of_both_branches_and_rescales() -> None:
     block = LocalBlock(4, drop_path=0.5)
     block.pos_embed = block.conv2 = nn.Identity()

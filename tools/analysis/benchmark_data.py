@@ -35,10 +35,14 @@ from uniformer_mm.files import write_beside
 # Ours to the library's, for the same pixels.
 STOCK = {
     'uniformer_mm.AutoContrast': 'AutoContrast',
+    'uniformer_mm.Brightness': 'Brightness',
     'uniformer_mm.ContiguousFlip': 'RandomFlip',
+    'uniformer_mm.Contrast': 'Contrast',
     'uniformer_mm.Equalize': 'Equalize',
     'uniformer_mm.PyAVDecode': 'DecordDecode',
     'uniformer_mm.PyAVInit': 'DecordInit',
+    'uniformer_mm.Solarize': 'Solarize',
+    'uniformer_mm.SolarizeAdd': 'SolarizeAdd',
     'uniformer_mm.TableRandAugment': 'RandAugment',
 }
 

@@ -41,11 +41,11 @@ def shear_y(prob, ratio):
 
 
 def solarize(prob, threshold):
-    return dict(type='Solarize', prob=prob, thr=threshold)
+    return dict(type='uniformer_mm.Solarize', prob=prob, thr=threshold)
 
 
 def solarize_add(prob, offset):
-    return dict(type='SolarizeAdd', prob=prob, magnitude=offset)
+    return dict(type='uniformer_mm.SolarizeAdd', prob=prob, magnitude=offset)
 
 
 def translate_y(prob, ratio):

@@ -181,7 +181,7 @@ class PyAVDecode(BaseTransform):
         def to_array(frame: VideoFrame) -> np.ndarray:
             pixels = reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
             turns, rest = divmod(frame.rotation, 90)  # anticlockwise
-            return np.ascontiguousarray(pixels if rest else np.rot90(pixels, turns))
+            return pixels if rest or not turns else np.ascontiguousarray(np.rot90(pixels, turns))
 
         chosen = np.reshape(results['frame_inds'], -1).tolist()
         numbers = {*chosen}

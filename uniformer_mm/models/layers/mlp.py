@@ -55,11 +55,17 @@ class Mlp(nn.Module):
         tokens = channels_last(x) if is_map else x
         rows = tokens.flatten(0, -2)  # (B, *S, C) -> (N, C)
         first, second = ((fc.weight.flatten(1), fc.bias) for fc in (self.fc1, self.fc2))
-        whole = x.device.type != 'cpu' or is_recording()
-        outs = [
-            F.linear(torch.ops.aten.gelu_(F.linear(piece, *first)), *second)
-            for piece in ([rows] if whole else rows.split(max(1, PIECE // len(first[0]))))
-        ]
-        out = outs[0] if len(outs) == 1 else torch.cat(outs)
+        pieces = [rows]
+        # What writes into given memory is neither recorded nor cast.
+        recorded = is_recording() or x.requires_grad or torch.is_autocast_enabled('cpu')
+        if x.device.type == 'cpu' and not recorded:
+            pieces = rows.split(max(1, PIECE // len(first[0])))
+        if len(pieces) == 1:
+            out = F.linear(torch.ops.aten.gelu_(F.linear(rows, *first)), *second)
+        else:
+            out = rows.new_empty(len(rows), len(second[0]))
+            for piece, part in zip(pieces, out.split(len(pieces[0])), strict=True):
+                hidden = torch.ops.aten.gelu_(F.linear(piece, *first))
+                torch.addmm(second[1], hidden, second[0].t(), out=part)
         out = out.view(tokens.shape)
         return channels_first(out) if is_map else out
