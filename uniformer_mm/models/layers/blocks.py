@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from .attention import Attention, PooledAttention
-from .folding import absorb_batch_norm, scale_output
+from .folding import absorb_batch_norm, scale_output, shift_input, take_bias
 from .mlp import Mlp
-from .ops import OPS, channels_first, channels_last, depthwise
+from .ops import OPS, channels_first, channels_last, depthwise, is_direct
 from .windows import window_partition, window_reverse
 
 
@@ -110,7 +110,14 @@ class LocalBlock(_Block):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, \\*S) to (B, C, \\*S)."""
         x = self.pos_embed(x)
-        x = self._add(x, self.conv2(self.attn(self.conv1(self.norm1(x)))), self.gamma_1)
+        hidden = self.attn(self.conv1(self.norm1(x)))
+        if self._in_place and is_direct(x) and channels_last(x).is_contiguous():
+            # Products are added where the sums are, (B, C, *S) -> (B, *S, C) -> (N, C).
+            tokens, hidden = (channels_last(map_).flatten(0, -2) for map_ in (x, hidden))
+            tokens.addmm_(hidden, self.conv2.weight.flatten(1).t())
+            self.mlp.add_to(tokens)
+            return x
+        x = self._add(x, self.conv2(hidden), self.gamma_1)
         return self._add(x, self.mlp(self.norm2(x)), self.gamma_2)
 
     def fold(self) -> None:
@@ -119,6 +126,14 @@ class LocalBlock(_Block):
         self.norm2 = absorb_batch_norm(self.norm2, self.mlp.fc1)
         self._fold(self.conv2, self.mlp.fc2)
         self.mlp.fold()
+        if self._in_place:
+            # What both branches add is there from the start: no sum needs a bias any more.
+            last = take_bias(self.mlp.fc2)
+            both = take_bias(self.conv2) + last
+            with torch.no_grad():
+                self.pos_embed.bias.add_(both)
+            shift_input(self.conv1, both)
+            shift_input(self.mlp.fc1, last)
 
 
 class MobileBlock(_Block):

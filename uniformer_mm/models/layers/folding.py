@@ -32,6 +32,20 @@ def absorb_batch_norm(norm: nn.Module, conv: nn.Module) -> nn.Identity:
     return nn.Identity()
 
 
+@torch.no_grad()
+def take_bias(layer: nn.Module) -> Tensor:
+    """The bias of a layer, which has none afterwards."""
+    bias = layer.bias.detach()
+    layer.bias = None
+    return bias
+
+
+@torch.no_grad()
+def shift_input(layer: nn.Module, shift: Tensor) -> None:
+    """``layer(x)`` becomes ``layer(x - shift)``, for a pointwise convolution."""
+    layer.bias.sub_(layer.weight.flatten(1) @ shift)
+
+
 def fold_conv_bn_pairs(layers: nn.Sequential) -> nn.Sequential:
     """The same layers, with every BatchNorm that follows a convolution folded into it."""
     folded: list[nn.Module] = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .ops import channels_first, channels_last, is_recording
+from .ops import channels_first, channels_last, is_direct
 
 # Numbers of a hidden piece: on a CPU, what stays in the cache is written and read faster than what
 # comes from fresh memory.
@@ -50,22 +50,34 @@ class Mlp(nn.Module):
         """Compute in place from now on, and on a CPU in pieces: the same, for inference only."""
         self._folded = True
 
+    def add_to(self, tokens: Tensor) -> None:
+        """``tokens += self(tokens)`` in pieces, for ``fc2`` without a bias.
+
+        Args:
+            tokens: (N, C), for which :func:`.ops.is_direct` is true.
+        """
+        for part, hidden in self._pieces(tokens, tokens):
+            part.addmm_(hidden, self.fc2.weight.flatten(1).t())
+
     def _infer(self, x: Tensor) -> Tensor:
         is_map = self.fc1.weight.ndim > 2  # convolutions take maps
         tokens = channels_last(x) if is_map else x
         rows = tokens.flatten(0, -2)  # (B, *S, C) -> (N, C)
-        first, second = ((fc.weight.flatten(1), fc.bias) for fc in (self.fc1, self.fc2))
-        pieces = [rows]
-        # What writes into given memory is neither recorded nor cast.
-        recorded = is_recording() or x.requires_grad or torch.is_autocast_enabled('cpu')
-        if x.device.type == 'cpu' and not recorded:
-            pieces = rows.split(max(1, PIECE // len(first[0])))
-        if len(pieces) == 1:
-            out = F.linear(torch.ops.aten.gelu_(F.linear(rows, *first)), *second)
+        weight, bias = self.fc2.weight.flatten(1), self.fc2.bias
+        if bias is not None and is_direct(x):
+            out = rows.new_empty(len(rows), len(weight))
+            for part, hidden in self._pieces(rows, out):
+                torch.addmm(bias, hidden, weight.t(), out=part)
         else:
-            out = rows.new_empty(len(rows), len(second[0]))
-            for piece, part in zip(pieces, out.split(len(pieces[0])), strict=True):
-                hidden = torch.ops.aten.gelu_(F.linear(piece, *first))
-                torch.addmm(second[1], hidden, second[0].t(), out=part)
+            out = F.linear(self._hidden(rows), weight, bias)
         out = out.view(tokens.shape)
         return channels_first(out) if is_map else out
+
+    def _pieces(self, tokens: Tensor, out: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Parts of ``out``, and of the hidden layer on the tokens (N, C) there."""
+        length = max(1, PIECE // len(self.fc1.weight))
+        for piece, part in zip(tokens.split(length), out.split(length), strict=True):
+            yield part, self._hidden(piece)
+
+    def _hidden(self, tokens: Tensor) -> Tensor:
+        return torch.ops.aten.gelu_(F.linear(tokens, self.fc1.weight.flatten(1), self.fc1.bias))

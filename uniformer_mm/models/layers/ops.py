@@ -14,6 +14,13 @@ def is_recording() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def is_direct(x: Tensor) -> bool:
+    """Whether results may go into given memory: on a CPU, where nothing is recorded or cast."""
+    return x.device.type == 'cpu' and not (
+        is_recording() or x.requires_grad or torch.is_autocast_enabled('cpu')
+    )
+
+
 # Axes counted from the front: PyTorch's older ONNX exporter writes negative ones as they are.
 def channels_last(x: Tensor) -> Tensor:
     """View (B, C, \\*S) as (B, \\*S, C)."""
