@@ -99,6 +99,26 @@ def test_folded_mlp_serves_gradients_of_its_input_and_autocast(monkeypatch) -> N
         assert layers(x.detach()).dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize('ndim', [2, 3])
+@torch.no_grad()
+def test_folded_local_block_adds_products_in_place(ndim, monkeypatch) -> None:
+    block = LocalBlock(16, ndim, layer_scale=0.5)
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    x = torch.randn(2, *range(5, 5 + ndim), 16).movedim(-1, 1)
+    block(x)  # moves the BatchNorm statistics
+    expected, given = block.eval()(x), x.clone()
+    block.fold()
+    called = []
+    add_to = Mlp.add_to
+    monkeypatch.setattr(Mlp, 'add_to', lambda *args: called.append(args) or add_to(*args))
+    torch.testing.assert_close(block(x), expected, rtol=0, atol=1e-4)
+    assert called and torch.equal(x, given)
+    with torch.autocast('cpu', torch.bfloat16):  # elsewhere, as a whole
+        torch.testing.assert_close(block(x).float(), expected, rtol=0, atol=0.1)
+    assert len(called) == 1
+
+
 def test_drop_path_drops_whole_samples_of_both_branches_and_rescales() -> None:
     block = LocalBlock(4, drop_path=0.5)
     block.pos_embed = block.conv2 = nn.Identity()
