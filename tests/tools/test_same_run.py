@@ -58,7 +58,9 @@ def tools(request, run_main, repo_root, tmp_path, monkeypatch):
         for path in ('tools', Path(find_spec(request.param).origin).with_name('.mim') / 'tools'):
             config = repo_root / f'configs/mini/{name}.py'
             work = ('--work-dir', tmp_path / f'work{len(ran)}')
-            assert run_main(f'{path}/{kind}.py', config, *args, *work, *options) == 0
+            # Runs of one name and second would share their losses.
+            own_name = f'experiment_name=run{len(ran)}'
+            assert run_main(f'{path}/{kind}.py', config, *args, *work, *options, own_name) == 0
         return ran[-2:]
 
     return run
