@@ -64,6 +64,7 @@ class Mlp(nn.Module):
         tokens = channels_last(x) if is_map else x
         rows = tokens.flatten(0, -2)  # (B, *S, C) -> (N, C)
         weight, bias = self.fc2.weight.flatten(1), self.fc2.bias
+        # A local block has taken it: it calls add_to() unless its maps are in another memory order.
         if bias is not None and is_direct(x):
             out = rows.new_empty(len(rows), len(weight))
             for part, hidden in self._pieces(rows, out):
