@@ -1,5 +1,8 @@
 """The layers one by one, where a whole network would not show what they do."""
 
+import copy
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -16,6 +19,7 @@ from uniformer_mm.models.layers import (
     window_partition,
     window_reverse,
 )
+from uniformer_mm.models.layers.ops import depthwise
 
 
 @pytest.mark.parametrize(
@@ -117,6 +121,32 @@ def test_folded_local_block_adds_products_in_place(ndim, monkeypatch) -> None:
     with torch.autocast('cpu', torch.bfloat16):  # elsewhere, as a whole
         torch.testing.assert_close(block(x).float(), expected, rtol=0, atol=0.1)
     assert len(called) == 1
+
+
+@pytest.mark.parametrize(
+    ('kernel_size', 'size', 'options'),
+    [
+        (3, (2, 8, 8), {}),
+        (3, (2, 8, 8), dict(residual=True)),
+        (3, (4, 1, 1), dict(stride=2)),
+        (5, (3, 7, 7), {}),
+        (5, (8, 1, 1), {}),
+    ],
+)
+def test_depthwise_gradients_in_bfloat16(kernel_size, size, options) -> None:
+    """Of maps smaller than the kernel, channels-last, with leftovers in the memory."""
+    conv = depthwise(16, kernel_size, 3, **options)
+    exact = copy.deepcopy(conv).double()
+    conv.to(memory_format=torch.channels_last_3d)
+    x = torch.randn(2, *size, 16).movedim(-1, 1)
+    for _ in range(4):
+        leftovers = [torch.full((4**n,), math.nan) for n in range(10) for _ in range(6)]
+        del leftovers
+        with torch.autocast('cpu', torch.bfloat16):
+            y = conv(x)
+        (found,) = torch.autograd.grad(y.float().square().sum(), conv.weight)
+        (expected,) = torch.autograd.grad(exact(x.double()).square().sum(), exact.weight)
+        assert (found - expected).norm() < 0.03 * expected.norm()
 
 
 def test_drop_path_drops_whole_samples_of_both_branches_and_rescales() -> None:

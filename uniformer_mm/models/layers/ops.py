@@ -54,6 +54,31 @@ class PointwiseConv3d(_Pointwise, nn.Conv3d):
     """``Conv3d`` of kernel 1 for channels-last maps."""
 
 
+class DepthwiseConv3d(nn.Conv3d):
+    """``Conv3d`` with a group per channel, and right gradients in bfloat16.
+
+    Where a map is smaller than the kernel, on a CPU, oneDNN's gradient of a bfloat16 weight takes
+    in memory that nothing has written: it is wrong, sometimes NaN. It is right if nothing is padded
+    by the convolution itself.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self._is_padded_apart(x):
+            return super().forward(x)
+        around = [side for side in reversed(self.padding) for _ in range(2)]  # last axis first
+        x = F.pad(x, around)
+        return F.conv3d(x, self.weight, self.bias, self.stride, groups=self.groups)
+
+    def _is_padded_apart(self, x: Tensor) -> bool:
+        if not self.weight.requires_grad or x.device.type != 'cpu':
+            return False
+        cast = torch.is_autocast_enabled('cpu')
+        dtype = torch.get_autocast_dtype('cpu') if cast else x.dtype
+        return dtype is torch.bfloat16 and any(
+            size < side for size, side in zip(x.shape[2:], self.kernel_size, strict=True)
+        )
+
+
 class _AddInput:
     """Makes a shape-preserving convolution return ``x + conv(x)``.
 
@@ -67,7 +92,7 @@ class _AddInput:
     @torch.no_grad()
     def folded(self) -> nn.Conv2d | nn.Conv3d:
         """A plain depthwise convolution equal to ``x + conv(x)``."""
-        plain = OPS[self.weight.ndim - 2].conv(
+        plain = OPS[self.weight.ndim - 2].depthwise_conv(
             self.in_channels,
             self.out_channels,
             self.kernel_size,
@@ -86,7 +111,7 @@ class ResidualConv2d(_AddInput, nn.Conv2d):
     """``x + Conv2d(x)``; state-dict keys are those of ``Conv2d``."""
 
 
-class ResidualConv3d(_AddInput, nn.Conv3d):
+class ResidualConv3d(_AddInput, DepthwiseConv3d):
     """``x + Conv3d(x)``; state-dict keys are those of ``Conv3d``."""
 
 
@@ -95,13 +120,14 @@ class Ops(NamedTuple):
 
     conv: type[nn.Module]
     pointwise: type[nn.Module]
+    depthwise_conv: type[nn.Module]
     residual_conv: type[nn.Module]
     batch_norm: type[nn.Module]
 
 
 OPS = {
-    2: Ops(nn.Conv2d, PointwiseConv2d, ResidualConv2d, nn.BatchNorm2d),
-    3: Ops(nn.Conv3d, PointwiseConv3d, ResidualConv3d, nn.BatchNorm3d),
+    2: Ops(nn.Conv2d, PointwiseConv2d, nn.Conv2d, ResidualConv2d, nn.BatchNorm2d),
+    3: Ops(nn.Conv3d, PointwiseConv3d, DepthwiseConv3d, ResidualConv3d, nn.BatchNorm3d),
 }
 
 
@@ -124,5 +150,5 @@ def depthwise(
         **kwargs: Other arguments of the convolution.
     """
     kernel = (kernel_size if inflated else 1,) * (ndim - 2) + (kernel_size,) * 2
-    conv = OPS[ndim].residual_conv if residual else OPS[ndim].conv
+    conv = OPS[ndim].residual_conv if residual else OPS[ndim].depthwise_conv
     return conv(dim, dim, kernel, padding=tuple(k // 2 for k in kernel), groups=dim, **kwargs)
