@@ -20,30 +20,28 @@ def scale_output(layer: nn.Module, gamma: Tensor) -> None:
 
 
 @torch.no_grad()
+def shift_input(layer: nn.Module, shift: Tensor) -> None:
+    """``layer(x)`` becomes ``layer(x - shift)``, for a pointwise convolution."""
+    layer.bias.sub_(layer.weight.flatten(1) @ shift)
+
+
+@torch.no_grad()
 def absorb_batch_norm(norm: nn.Module, conv: nn.Module) -> nn.Identity:
     """``conv(norm(x))`` becomes ``conv(x)``, for a pointwise convolution; returns what norm is now.
 
     A larger kernel would see the zero padding before the norm's shift, not after it.
     """
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    shift = norm.bias - norm.running_mean * scale
-    conv.bias.add_(conv.weight.flatten(1) @ shift)
+    shift_input(conv, norm.running_mean * scale - norm.bias)
     conv.weight.mul_(scale.reshape(1, -1, *(1,) * (conv.weight.ndim - 2)))
     return nn.Identity()
 
 
-@torch.no_grad()
 def take_bias(layer: nn.Module) -> Tensor:
     """The bias of a layer, which has none afterwards."""
     bias = layer.bias.detach()
     layer.bias = None
     return bias
-
-
-@torch.no_grad()
-def shift_input(layer: nn.Module, shift: Tensor) -> None:
-    """``layer(x)`` becomes ``layer(x - shift)``, for a pointwise convolution."""
-    layer.bias.sub_(layer.weight.flatten(1) @ shift)
 
 
 def fold_conv_bn_pairs(layers: nn.Sequential) -> nn.Sequential:

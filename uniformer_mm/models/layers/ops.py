@@ -67,7 +67,7 @@ class DepthwiseConv3d(nn.Conv3d):
             return super().forward(x)
         around = [side for side in reversed(self.padding) for _ in range(2)]  # last axis first
         x = F.pad(x, around)
-        return F.conv3d(x, self.weight, self.bias, self.stride, groups=self.groups)
+        return F.conv3d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
     def _is_padded_apart(self, x: Tensor) -> bool:
         if not self.weight.requires_grad or x.device.type != 'cpu':
